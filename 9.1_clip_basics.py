@@ -1,0 +1,195 @@
+# %% [markdown]
+# # 9.1 CLIP: one space for images and text
+#
+# **You learn** how CLIP turns a picture and a sentence into two vectors that can be compared, what the numbers
+# mean, why a good match has a cosine of about 0.3 and not 1, and the loss that made it so.
+#
+# **It needs** under 1 GB of memory and no download with the small model of this repository; the real CLIP ViT-B/32
+# is 605 MB (`--models hub`) and runs in 2 GB.
+#
+# **On your own picture:** `python 9.1_clip_basics.py --image my.jpg --texts "a dog" "a cat" "my bicycle"`
+
+# %%
+import torch
+import torch.nn.functional as F
+from transformers import CLIPModel, CLIPProcessor
+
+from multimodal import catalog, figures, images
+from multimodal.lesson import Lesson
+
+lesson = Lesson("9.1", "CLIP: one space for images and text")
+lesson.argument("--texts", nargs="+", metavar="TEXT", help="texts to compare the pictures with")
+options = lesson.start()
+
+choice = catalog.choose("clip", options)
+lesson.use(choice)
+model = CLIPModel.from_pretrained(choice.path, dtype=choice.dtype).to(choice.device).eval()
+processor = CLIPProcessor.from_pretrained(choice.path)
+
+gallery = images.gallery()
+pictures = images.chosen(options)[:3]
+texts = options.texts or ["a dog in the snow", "a cat", "a car on the road at sunset", "a plate of food"]
+
+# %% [markdown]
+# ## What the model is given
+#
+# A network takes neither JPEG files nor letters. The **processor** scales a picture so that its shorter side fits,
+# cuts out the middle square and normalises each colour channel. The **tokenizer** cuts a text into pieces of words
+# that its vocabulary knows and frames them with a start and an end token.
+
+# %%
+lesson.step("What the model is given: pixels and tokens")
+inputs = processor(text=texts, images=[picture.image for picture in pictures], return_tensors="pt",
+                   padding=True, truncation=True).to(choice.device)
+pixel_values = inputs["pixel_values"].to(choice.dtype)  # (pictures, 3, height, width)
+print(f"   pixel_values {tuple(pixel_values.shape)}, from {pixel_values.min():.2f} to {pixel_values.max():.2f}")
+print(f"   input_ids    {tuple(inputs['input_ids'].shape)}: every text padded to the longest")
+for text in texts[:2]:
+    print(f"   {text!r} -> {processor.tokenizer.convert_ids_to_tokens(processor.tokenizer(text)['input_ids'])}")
+
+vision = model.config.vision_config
+patches = (vision.image_size // vision.patch_size) ** 2
+print(f"   The vision transformer cuts {vision.image_size} pixels into {patches} patches of {vision.patch_size} x "
+      f"{vision.patch_size} and adds a class token: {patches + 1} tokens.")
+lesson.save(figures.patch_view([picture.image for picture in pictures], pixel_values.float().cpu().numpy(),
+                               vision.patch_size, processor.image_processor), "what_the_model_sees")
+
+# %% [markdown]
+# ## Two embeddings
+#
+# Each tower ends in a linear projection to the same number of dimensions. The projected vectors have some length
+# of their own; CLIP divides it out, so that only the direction counts. Then the cosine is a plain dot product.
+
+# %%
+lesson.step("Two towers, one space")
+with torch.inference_mode():
+    image_features = model.get_image_features(pixel_values=pixel_values).pooler_output  # (pictures, dimensions)
+    text_features = model.get_text_features(input_ids=inputs["input_ids"],
+                                            attention_mask=inputs["attention_mask"]).pooler_output
+print(f"   image features {tuple(image_features.shape)}, lengths {image_features.norm(dim=-1).tolist()[0]:.2f} ...")
+print(f"   text features  {tuple(text_features.shape)}, lengths {text_features.norm(dim=-1).tolist()[0]:.2f} ...")
+image_embeddings = F.normalize(image_features.float(), dim=-1)
+text_embeddings = F.normalize(text_features.float(), dim=-1)
+lesson.record("embedding_dimensions", image_embeddings.shape[-1])
+
+# %% [markdown]
+# ## From cosine to probability
+#
+# The cosines of right and wrong pairs lie close together. CLIP multiplies them by a **learned scale** (100 in the
+# real model, the inverse of the temperature) before the softmax, which is what separates them. A cosine alone says
+# little; a cosine among its rivals says much.
+
+# %%
+lesson.step("Cosine, scale, softmax")
+cosine = image_embeddings @ text_embeddings.T  # (pictures, texts)
+scale = model.logit_scale.exp().item()
+probabilities = (scale * cosine).softmax(dim=-1)
+print(f"   learned scale {scale:.1f} (temperature {1 / scale:.4f})")
+for picture, cosines, shares in zip(pictures, cosines, probabilities):
+    best = int(shares.argmax())
+    print(f"   {picture.name:20} best {texts[best]!r}: cosine {cosines[best]:.3f} "
+          f"(others {', '.join(f'{c:.3f}' for i, c in enumerate(cosines.tolist()) if i != best)}), "
+          f"probability {shares[best]:.1%}")
+lesson.record("logit_scale", scale)
+lesson.record("cosine", cosine.tolist())
+lesson.save(figures.similarity_heatmap(
+    cosine.cpu().numpy(), [picture.image for picture in pictures], texts,
+    "The best text of each picture has the highest cosine of its row",
+    diagonal=not (options.texts or options.image or options.images)), "cosine")
+
+scales = [1, 2, 5, 10, 20, 50, 100, 200]
+curves = {picture.name: [(s * row).softmax(-1).max().item() for s in scales]
+          for picture, row in zip(pictures, cosine)}
+lesson.save(figures.lines(scales, curves, "The scale, not the cosine, makes the decision sharp", "scale",
+                          "probability of the best text", logarithmic=True), "temperature")
+
+# %% [markdown]
+# ## One picture, many texts
+#
+# That is all there is to matching: embed, compare, take the softmax over the candidates. The probabilities are
+# relative to the candidates given. Leave the right one out, and the least wrong one wins.
+
+# %%
+lesson.step("One picture against many texts")
+candidates = options.texts or sorted({f"a {thing['noun']}" for sample in gallery for thing in sample.objects})
+picture = pictures[0]
+with torch.inference_mode():
+    batch = processor(text=candidates, return_tensors="pt", padding=True, truncation=True).to(choice.device)
+    candidate_embeddings = F.normalize(model.get_text_features(**batch).pooler_output.float(), dim=-1)
+shares = (scale * image_embeddings[0] @ candidate_embeddings.T).softmax(-1)
+top = shares.topk(min(5, len(candidates)))
+for share, index in zip(top.values.tolist(), top.indices.tolist()):
+    print(f"   {share:6.1%}  {candidates[index]}")
+lesson.record("best_match", {"picture": picture.name, "text": candidates[top.indices[0]]})
+lesson.save(figures.picture_and_bars(
+    picture.image, [candidates[i] for i in top.indices.tolist()], top.values.tolist(),
+    f"{picture.name}: {candidates[top.indices[0]]!r} is the likeliest of {len(candidates)} texts"), "matching")
+
+# %% [markdown]
+# ## The loss that made it
+#
+# CLIP was trained on batches of pairs: each picture must find its own text among all texts of the batch, and each
+# text its own picture. Both are plain classification with the diagonal as the answer, so the loss is the mean of two
+# cross-entropies (Radford et al. 2021, figure 3; InfoNCE in van den Oord et al. 2018).
+
+
+# %%
+def contrastive_loss(image_embeddings: torch.Tensor, text_embeddings: torch.Tensor, scale: float) -> torch.Tensor:
+    """CLIP's symmetric loss.
+
+    Args:
+        image_embeddings: (batch, dimensions), normalised; row i belongs to row i of `text_embeddings`.
+        scale: Inverse temperature.
+    """
+    logits = scale * image_embeddings @ text_embeddings.T  # (batch, batch)
+    labels = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+
+
+lesson.step("The contrastive loss, written out")
+pairs = gallery[:16]
+model = model.float()  # losses are compared in full precision
+batch = processor(text=[pair.caption for pair in pairs], images=[pair.image for pair in pairs], return_tensors="pt",
+                  padding=True, truncation=True).to(choice.device)
+with torch.inference_mode():
+    output = model(**batch, return_loss=True)  # its embeddings are normalised already
+ours = contrastive_loss(output.image_embeds, output.text_embeds, scale).item()
+print(f"   written out {ours:.6f}, the model's own {output.loss.item():.6f}, "
+      f"difference {abs(ours - output.loss.item()):.1e}")
+print(f"   a model that guesses has {torch.log(torch.tensor(float(len(pairs)))):.3f} (the logarithm of the batch size)")
+assert abs(ours - output.loss.item()) < 1e-5
+lesson.record("contrastive_loss", {"written_out": ours, "model": output.loss.item()})
+
+# %% [markdown]
+# ## The modality gap
+#
+# Pictures and texts share a space but not a region of it: the two clouds keep their distance (Liang et al. 2022,
+# "Mind the Gap"). So compare pictures with texts, or pictures with pictures, but never a cosine of the one kind with
+# a cosine of the other.
+
+# %%
+lesson.step("The modality gap")
+gap = (output.image_embeds.mean(0) - output.text_embeds.mean(0)).norm().item()
+matched = output.logits_per_image.diagonal().mean().item() / scale
+print(f"   distance of the two centres {gap:.2f}; mean cosine of matching pairs {matched:.2f}")
+lesson.record("modality_gap", gap)
+lesson.record("matched_cosine", matched)
+lesson.save(figures.two_clouds(output.image_embeds.cpu().numpy(), output.text_embeds.cpu().numpy(),
+                               f"Pictures and texts keep apart: their centres are {gap:.2f} from each other"), "gap")
+lesson.finish()
+
+# %% [markdown]
+# ## What to remember
+#
+# - Two towers, one projection each, one space. Normalise, then a dot product is the cosine.
+# - The cosine of a match depends on the model; only the order among candidates means anything.
+# - The loss is classification over the batch, in both directions: a bigger batch is a harder exam.
+#
+# ## Exercises
+#
+# 1. Replace the scale by 1 in `probabilities`. Why does training need it to be learned?
+# 2. Shuffle the captions of `pairs` before the loss. What value do you expect? Check it.
+# 3. Give `--texts` two sentences of which neither fits your picture. What does the softmax say, and what should a
+#    program do about it?
+#
+# **Next:** `9.2_clip_similarity_matrix.py` compares many pictures with many texts and measures how often CLIP is right.

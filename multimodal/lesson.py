@@ -1,0 +1,145 @@
+"""One lesson's frame: its options, the models it uses, the figures and numbers it leaves behind."""
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from . import UserError
+
+# Read by huggingface_hub and transformers when they are imported, which is after this module.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def common_options() -> argparse.ArgumentParser:
+    """The options that every lesson and the runner understand, as a parent parser."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--models", choices=("auto", "embedded", "hub"), default="auto",
+                        help="auto: real weights if they are on this machine, else the small embedded models; "
+                             "hub: download the real ones (default: auto)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps", "xpu"), default="auto",
+                        help="where to compute (default: the fastest there is)")
+    parser.add_argument("--dtype", choices=("auto", "fp32", "fp16", "bf16"), default="auto",
+                        help="precision of the weights (default: the fastest that is safe on the device)")
+    parser.add_argument("--output", type=Path, default=Path("outputs"), metavar="DIR",
+                        help="where figures and results go (default: outputs)")
+    parser.add_argument("--image", type=Path, action="append", metavar="FILE",
+                        help="a picture of your own; may be given more than once")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="a folder of pictures of your own")
+    parser.add_argument("--debug", action="store_true", help="show the traceback when something fails")
+    return parser
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """One sentence for the reader, and the exit code, for anything that ends a lesson."""
+    if isinstance(error, UserError):
+        return str(error), error.status
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return ("There is not enough memory for this model: close other programs, or run the small one with "
+                "--models embedded."), 1
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or error}.", 1
+    return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
+
+
+class Lesson:
+    """A running lesson.
+
+    Args:
+        section: Its number, "9.1".
+        title: Its title in words.
+
+    Example:
+        >>> lesson = Lesson("9.1", "CLIP: one space for images and text")
+        >>> lesson.argument("--texts", nargs="+")
+        >>> options = lesson.start()
+        >>> lesson.step("Two embeddings")
+        >>> lesson.record("accuracy", 0.98)
+        >>> lesson.finish()
+    """
+
+    def __init__(self, section: str, title: str):
+        self.section, self.title = section, title
+        self.parser = argparse.ArgumentParser(description=f"{section} {title}", parents=[common_options()])
+        self.argument = self.parser.add_argument
+        self.models: list[dict] = []
+        self.figures: list[str] = []
+        self.measures: dict = {}
+        self.steps = 0
+
+    def start(self) -> argparse.Namespace:
+        """Read the options, make the output folder and print the title."""
+        # A notebook's own arguments are not for the lesson.
+        self.options = self.parser.parse_args([] if in_notebook() else None)
+        if not self.options.debug and not in_notebook():
+            sys.excepthook = _report_and_exit
+        self.began = time.perf_counter()
+        self.folder = self.options.output / self.section
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # A result of an earlier run must not pass for one of this run, should this one fail.
+        (self.folder / "results.json").unlink(missing_ok=True)
+        print(f"{self.section}  {self.title}")
+        return self.options
+
+    def use(self, choice) -> None:
+        """Say which model the lesson runs, on what, in which precision and why (a `catalog.Choice`)."""
+        print(f"Model: {choice.name}, {choice.source}, on {choice.device} in {choice.dtype_name.upper()}.")
+        print(f"       {choice.reason}")
+        self.models.append({"key": choice.key, "name": choice.name, "source": choice.source,
+                            "device": choice.device, "dtype": choice.dtype_name, "reason": choice.reason})
+
+    def step(self, title: str) -> None:
+        """Print the heading of the next part."""
+        self.steps += 1
+        print(f"\n{self.steps}. {title}")
+
+    def record(self, name: str, value) -> None:
+        """Keep a number (or anything that JSON can hold) that was measured in this run."""
+        self.measures[name] = value
+
+    def save(self, figure, name: str) -> Path:
+        """Save a matplotlib figure as NAME.png in the lesson's folder; a notebook shows it too."""
+        path = self.folder / f"{name}.png"
+        part = path.with_suffix(".part")
+        figure.savefig(part, format="png", dpi=150)
+        part.replace(path)
+        self.figures.append(path.name)
+        print(f"   figure: {path}")
+        if in_notebook():
+            from IPython.display import display
+            display(figure)
+        return path
+
+    def finish(self) -> None:
+        """Write results.json. A lesson that does not come this far has failed."""
+        results = {"section": self.section, "title": self.title, "models": self.models, "figures": self.figures,
+                   "seconds": round(time.perf_counter() - self.began, 2), "measures": self.measures}
+        path = self.folder / "results.json"
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(path)
+        print(f"\n{self.section} done in {results['seconds']:.1f} s: {len(self.figures)} figures in {self.folder}")
+
+
+def in_notebook() -> bool:
+    """Whether this code runs in a Jupyter kernel."""
+    return "ipykernel" in sys.modules
+
+
+def _report_and_exit(kind, error, trace) -> None:
+    """An exception hook: one sentence instead of a traceback, and the right exit code."""
+    if not isinstance(error, (UserError, KeyboardInterrupt, MemoryError, OSError)):
+        # A mistake of ours, not of the reader: where it happened helps whoever reports it.
+        frame = traceback.extract_tb(trace)[-1]
+        print(f"at {Path(frame.filename).name}:{frame.lineno}", file=sys.stderr)
+    sentence, status = explain(error)
+    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    sys.exit(status)

@@ -1,0 +1,42 @@
+"""Scores: retrieval, answers, captions. NumPy arrays in, floats between 0 and 1 out."""
+
+import re
+
+import numpy as np
+
+
+def ranks(similarity: np.ndarray) -> np.ndarray:
+    """The rank (0 is best) of the right candidate for every query.
+
+    Args:
+        similarity: (N, N); row i holds query i's similarity to each candidate, and candidate i is the right one.
+            Ties count against the query.
+    """
+    right = np.diagonal(similarity)[:, None]
+    return (similarity >= right).sum(axis=1) - 1
+
+
+def recall_at(similarity: np.ndarray, k: int) -> float:
+    """The share of queries whose right candidate is among the best `k` (see `ranks`)."""
+    return float((ranks(similarity) < k).mean())
+
+
+def median_rank(similarity: np.ndarray) -> float:
+    """The median place of the right candidate, counted from 1."""
+    return float(np.median(ranks(similarity)) + 1)
+
+
+def normalise_answer(answer: str) -> str:
+    """An answer as VQA v2 compares it: lower case, no punctuation, no articles, numbers as digits.
+
+    Source: the official evaluation of Goyal et al. 2017, "Making the V in VQA Matter".
+    """
+    words = re.sub(r"[^\w\s]", " ", answer.lower()).split()
+    digits = {"none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6",
+              "seven": "7", "eight": "8", "nine": "9", "ten": "10"}
+    return " ".join(digits.get(word, word) for word in words if word not in ("a", "an", "the"))
+
+
+def is_right(answer: str, expected: str) -> bool:
+    """Whether two answers are the same once normalised."""
+    return normalise_answer(answer) == normalise_answer(expected)

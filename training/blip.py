@@ -1,0 +1,118 @@
+"""Train the embedded BLIP captioner: `python -m training.blip`, after `python -m training.clip`.
+
+The vision tower begins as the one that learned to see in `training.clip` and goes on learning; the text decoder
+begins from nothing. Captions follow one grammar (what, from left to right, and where), so that a reader can check
+every word; some begin with a prefix that the loss leaves out, which is what makes prompted captions work.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import (
+    BertTokenizer,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessorPil,
+    BlipProcessor,
+    BlipTextConfig,
+    BlipVisionConfig,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+)
+
+from .clip import VISION, Heads
+from .language import caption, dialogue, vary_caption_chinese
+from .loop import CHECKPOINTS, Run, save_half
+from .pictures import Pool
+from .scenes import PICTURE_SIZE, decode
+from .sprites import CACHE
+from .vision import carry_over, distil
+
+BATCH = 64
+PREFIXES = ("a picture of", "a photo of", "an image of", "a photography of")
+
+
+def train_tokenizer(texts: list[str]) -> BertTokenizer:
+    """BERT's WordPiece with a small vocabulary and BLIP's two extra tokens, [DEC] and [ENC]."""
+    from tokenizers import trainers
+
+    backend = BertTokenizer().backend_tokenizer
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]"]
+    backend.train_from_iterator(texts, trainers.WordPieceTrainer(
+        vocab_size=1400, special_tokens=special, continuing_subword_prefix="##", show_progress=False))
+    learned = sorted(set(backend.get_vocab()) - set(special))
+    letters = {prefix + letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789.,?!'" for prefix in ("", "##")}
+    vocabulary = {token: i for i, token in enumerate([*special, *sorted(letters.union(learned))])}
+    return BertTokenizer(vocab=vocabulary, bos_token="[DEC]", additional_special_tokens=["[ENC]"],
+                         model_max_length=64)
+
+
+def text_settings(tokenizer: BertTokenizer, width: int = 256, layers: int = 3) -> dict:
+    return dict(vocab_size=len(tokenizer), hidden_size=width, encoder_hidden_size=256, intermediate_size=2 * width,
+                projection_dim=256, num_hidden_layers=layers, num_attention_heads=4, max_position_embeddings=64,
+                bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.sep_token_id,
+                sep_token_id=tokenizer.sep_token_id, pad_token_id=tokenizer.pad_token_id)
+
+
+def caption_batch(records: np.ndarray, tokenizer: BertTokenizer, rng: np.random.Generator) -> dict:
+    """Token ids, mask and labels (batch, length); a third of the captions begin with a prefix."""
+    prefixes = [f"{rng.choice(PREFIXES)} " if rng.random() < 0.33 else "" for _ in records]
+    texts = [prefix + caption(decode(record)) for prefix, record in zip(prefixes, records)]
+    inputs = tokenizer(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
+    inputs["input_ids"][:, 0] = tokenizer.bos_token_id  # [DEC]: what generation begins with
+    labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
+    for row, prefix in enumerate(prefixes):
+        labels[row, :1 + len(tokenizer.tokenize(prefix))] = -100
+    return {**inputs, "labels": labels}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--distil-steps", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=11)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+
+    pool = Pool()
+    scenes = [decode(record) for record in pool.parts[0][1][:6000]]
+    tokenizer = train_tokenizer([f"{caption(s)} {vary_caption_chinese(s, rng)}" for s in scenes] +
+                                [turn.text for s in scenes for turn in dialogue(s, rng)] + list(PREFIXES))
+    clip_vision, heads = CLIPVisionModel(CLIPVisionConfig(**VISION)), Heads()
+    nn.ModuleList([clip_vision, heads]).load_state_dict(
+        torch.load(CACHE / "clip-vision.pt", weights_only=True)["model"])
+    model = BlipForConditionalGeneration(BlipConfig(
+        text_config=BlipTextConfig(**text_settings(tokenizer)).to_dict(),
+        vision_config=BlipVisionConfig(**VISION, initializer_range=0.02).to_dict(), projection_dim=256,
+        image_text_hidden_size=256))
+    carry_over(clip_vision, model.vision_model, pool.batch(256, rng)[0])
+    model.vision_model.set_attn_implementation("eager")
+    distil("blip-vision", clip_vision, model.vision_model, pool, options.distil_steps, BATCH, rng)
+
+    run = Run("blip", nn.ModuleList([model, heads]), options.steps, matrix_rate=0.006, other_rate=7e-4)
+    for _ in run:
+        pixels, records = pool.batch(BATCH, rng)
+        inputs = caption_batch(records, tokenizer, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model.vision_model(pixel_values=pixels)
+            logits = model.text_decoder(
+                input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
+                encoder_hidden_states=output.last_hidden_state).logits
+            seeing, right = heads(output.last_hidden_state, output.last_hidden_state[:, 0], records)
+        captioning = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(),
+                                                 inputs["labels"][:, 1:].flatten())
+        run.update(captioning + 0.3 * seeing, BATCH, captioning=captioning.item(), patches_right=right)
+
+    folder = CHECKPOINTS / "blip"
+    save_half(model, folder)
+    BlipProcessor(image_processor=BlipImageProcessorPil(size={"height": PICTURE_SIZE, "width": PICTURE_SIZE}),
+                  tokenizer=tokenizer).save_pretrained(folder)
+    run.draw(folder)
+    print(f"saved {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.clip` and `training.opt`.
+
+As in the paper (Li et al. 2023), two models are finished and frozen, the vision tower and the language model, and
+only what stands between them learns: the Q-Former, its query tokens and one projection. Stage 1 teaches the queries
+to take from a picture what its caption says, by three tasks at once: contrast, matching, and writing the caption.
+Stage 2 lets them speak to the frozen language model, which writes captions and answers about what it is shown.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    Blip2QFormerConfig,
+    Blip2QFormerModel,
+    Blip2VisionConfig,
+    Blip2VisionModel,
+    BlipImageProcessorPil,
+    CLIPVisionModel,
+    GPT2Tokenizer,
+    OPTForCausalLM,
+)
+
+from .clip import VISION
+from .language import describe, falsify
+from .loop import CHECKPOINTS, Run, save_half
+from .opt import document, encode, pad
+from .pictures import Pool, normalise
+from .scenes import PICTURE_SIZE, decode
+from .sprites import CACHE
+from .vision import carry_over, distil
+
+QUERIES, WIDTH, BATCH = 16, 256, 64
+
+
+def qformer_settings(with_text: bool) -> Blip2QFormerConfig:
+    """Four layers that all look at the picture; the paper's twelve look at it in every second one."""
+    return Blip2QFormerConfig(
+        hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=4, intermediate_size=2 * WIDTH,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, cross_attention_frequency=1, vocab_size=1,
+        encoder_hidden_size=VISION["hidden_size"], use_qformer_text_input=with_text, max_position_embeddings=64)
+
+
+@torch.inference_mode()
+def remember_features(tower: Blip2VisionModel, pool: Pool, parts: int) -> tuple[torch.Tensor, np.ndarray]:
+    """The frozen tower's features of the first parts of the pool, (pictures, 50, 256) in bf16, computed once."""
+    path = CACHE / "blip2-features.pt"
+    records = np.concatenate([records for _, records in pool.parts[:parts]])
+    if path.exists():
+        return torch.load(path, weights_only=True, mmap=True), records
+    features = torch.empty(len(records), 50, VISION["hidden_size"], dtype=torch.bfloat16)
+    row = 0
+    for pictures, _ in pool.parts[:parts]:
+        for start in range(0, len(pictures), 200):
+            with torch.autocast("cpu", torch.bfloat16):
+                pixels = normalise(torch.from_numpy(pictures[start:start + 200]))
+                features[row:row + len(pixels)] = tower(pixel_values=pixels).last_hidden_state
+            row += len(pixels)
+        print(f"features of {row} pictures", flush=True)
+    torch.save(features, path)
+    return features, records
+
+
+class Stage1(nn.Module):
+    """A Q-Former with a text side: queries and text share its self-attention, under three different masks."""
+
+    def __init__(self, tokenizer: GPT2Tokenizer):
+        super().__init__()
+        self.qformer = Blip2QFormerModel(qformer_settings(with_text=True))
+        self.qformer.set_attn_implementation("eager")
+        self.query_tokens = nn.Parameter(torch.randn(1, QUERIES, WIDTH) * 0.02)
+        self.words = nn.Embedding(len(tokenizer), WIDTH)
+        self.positions = nn.Embedding(64, WIDTH)
+        nn.init.normal_(self.words.weight, std=0.02)
+        nn.init.normal_(self.positions.weight, std=0.02)
+        self.image_projection = nn.Linear(WIDTH, 128)
+        self.text_projection = nn.Linear(WIDTH, 128)
+        self.matching = nn.Linear(WIDTH, 2)
+        self.log_scale = nn.Parameter(torch.tensor(2.6))
+
+    def see(self, features: torch.Tensor) -> torch.Tensor:
+        """The queries alone look at the pictures: (batch, 16, 256)."""
+        queries = self.query_tokens.expand(len(features), -1, -1)
+        return self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state
+
+    def read(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The text alone, (batch, length, 256). mask: 1 where there is a token."""
+        text = self.words(ids) + self.positions.weight[:ids.shape[1]]
+        return self.qformer(query_embeds=text, query_length=0,
+                            attention_mask=_additive(mask[:, None, None].bool())).last_hidden_state
+
+    def fuse(self, features: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, causal: bool) -> torch.Tensor:
+        """Queries and text together, (batch, 16 + length, 256).
+
+        Under the causal mask the queries see only each other, and a token sees the queries and what stands before
+        it, so all that it knows of the picture came through the queries. Otherwise all see all.
+        """
+        batch, length = ids.shape
+        text = self.words(ids) + self.positions.weight[:length]
+        embeddings = torch.cat([self.query_tokens.expand(batch, -1, -1), text], dim=1)
+        seen = torch.cat([torch.ones(batch, QUERIES, dtype=torch.bool), mask.bool()], dim=1)
+        allowed = seen[:, None, None].expand(-1, 1, QUERIES + length, -1).clone()
+        if causal:
+            order = torch.ones(QUERIES + length, QUERIES + length, dtype=torch.bool).tril()
+            order[:QUERIES, :QUERIES] = True
+            allowed &= order
+        return self.qformer(query_embeds=embeddings, query_length=QUERIES, attention_mask=_additive(allowed),
+                            encoder_hidden_states=features).last_hidden_state
+
+    def forward(self, features, ids, mask, false_ids, false_mask, end: int) -> tuple[torch.Tensor, dict[str, float]]:
+        """The sum of the three losses, and what to print."""
+        batch = len(features)
+        labels = torch.arange(batch)
+        # Contrast: of a picture's sixteen queries, the one nearest to the text counts.
+        seen = F.normalize(self.image_projection(self.see(features)).float(), dim=-1)
+        said = F.normalize(self.text_projection(self.read(ids, mask)[:, 0]).float(), dim=-1)
+        logits = self.log_scale.exp() * torch.einsum("iqd,td->itq", seen, said).amax(-1)
+        same = (ids[:, None] == ids[None]).all(-1) & ~torch.eye(batch, dtype=torch.bool)
+        logits = logits.masked_fill(same, -100)
+        contrast = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+        # Matching: the true caption, or one that is false in a single respect?
+        fused = torch.cat([self.fuse(features, ids, mask, causal=False),
+                           self.fuse(features, false_ids, false_mask, causal=False)])
+        verdicts = self.matching(fused[:, :QUERIES]).float().mean(1)
+        truth = torch.cat([torch.ones(batch), torch.zeros(batch)]).long()
+        match = F.cross_entropy(verdicts, truth)
+        # Writing: the caption, word by word.
+        written = self.fuse(features, ids, mask, causal=True)[:, QUERIES:]
+        following = torch.cat([ids[:, 1:], torch.full((batch, 1), end)], dim=1)
+        following = following.masked_fill(torch.cat([mask[:, 1:], mask[:, :1] * 0], 1) == 0, -100)
+        word_logits = (written @ self.words.weight.T).float()
+        writing = F.cross_entropy(word_logits.flatten(0, 1), following.flatten())
+        return contrast + match + writing, {
+            "contrast": contrast.item(), "writing": writing.item(),
+            "matching_right": (verdicts.argmax(-1) == truth).float().mean().item()}
+
+
+def _additive(allowed: torch.Tensor) -> torch.Tensor:
+    """A mask to add to attention scores: 0 where allowed, far below elsewhere."""
+    return torch.zeros(allowed.shape).masked_fill(~allowed, -1e4)
+
+
+def train_stage1(stage1: Stage1, tokenizer: GPT2Tokenizer, features, records, steps: int, rng) -> None:
+    run = Run("blip2-stage1", stage1, steps, matrix_rate=0.01, other_rate=1e-3)
+    for _ in run:
+        rows = np.sort(rng.integers(0, len(records), BATCH))
+        scenes = [decode(record) for record in records[rows]]
+        false = []
+        for scene in scenes:
+            other = None
+            while other is None:
+                other = falsify(scene, rng)
+            false.append(other)
+        texts, false_texts = ([f"</s>{describe(s)}</s>" for s in several] for several in (scenes, false))
+        true_inputs, false_inputs = (tokenizer(t, add_special_tokens=False, padding=True, padding_side="right",
+                                               return_tensors="pt") for t in (texts, false_texts))
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, said = stage1(features[rows].float(), true_inputs["input_ids"], true_inputs["attention_mask"],
+                                false_inputs["input_ids"], false_inputs["attention_mask"], tokenizer.eos_token_id)
+        run.update(loss, BATCH, **said)
+
+
+class Stage2(nn.Module):
+    """What learns in stage 2: query tokens, Q-Former and the projection into the language model's space."""
+
+    def __init__(self, language_width: int):
+        super().__init__()
+        self.query_tokens = nn.Parameter(torch.zeros(1, QUERIES, WIDTH))
+        self.qformer = Blip2QFormerModel(qformer_settings(with_text=False))
+        self.qformer.set_attn_implementation("eager")
+        self.language_projection = nn.Linear(WIDTH, language_width)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Visual tokens for the language model: (batch, 16, its width)."""
+        queries = self.query_tokens.expand(len(features), -1, -1)
+        return self.language_projection(
+            self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state)
+
+
+def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, features, records, steps: int,
+                 rng) -> Run:
+    run = Run("blip2-stage2", stage2, steps, matrix_rate=0.006, other_rate=1e-3)
+    words = language_model.get_input_embeddings()
+    for _ in run:
+        rows = np.sort(rng.integers(0, len(records), BATCH))
+        encoded = [encode(tokenizer, [("</s>", False), *document(decode(record), rng)], everything=False)
+                   for record in records[rows]]
+        ids, labels = (pad(column, value) for column, value in zip(zip(*encoded), (tokenizer.pad_token_id, -100)))
+        with torch.autocast("cpu", torch.bfloat16):
+            embeddings = torch.cat([stage2(features[rows].float()), words(ids)], dim=1)
+            mask = torch.cat([torch.ones(BATCH, QUERIES), (ids != tokenizer.pad_token_id).float()], dim=1)
+            logits = language_model(inputs_embeds=embeddings, attention_mask=mask.long()).logits[:, QUERIES:]
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        right = (logits.argmax(-1) == labels)[labels != -100].float().mean().item()
+        run.update(loss, BATCH, words_right=right)
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--distil-steps", type=int, default=400)
+    parser.add_argument("--parts", type=int, default=6, help="parts of the pool to learn from")
+    parser.add_argument("--stage1-steps", type=int, default=1200)
+    parser.add_argument("--stage2-steps", type=int, default=2400)
+    parser.add_argument("--seed", type=int, default=12)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+
+    pool = Pool()
+    clip_vision = CLIPVisionModel.from_pretrained(CHECKPOINTS / "clip", dtype=torch.float32)
+    tower = Blip2VisionModel(Blip2VisionConfig(**VISION, layer_norm_eps=1e-5, initializer_range=0.02))
+    carry_over(clip_vision, tower, pool.batch(256, rng)[0])
+    tower.set_attn_implementation("eager")
+    distil("blip2-vision", clip_vision, tower, pool, options.distil_steps, BATCH, rng)
+    tower.eval().requires_grad_(False)
+    features, records = remember_features(tower, pool, options.parts)
+
+    tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")
+    stage1 = Stage1(tokenizer)
+    train_stage1(stage1, tokenizer, features, records, options.stage1_steps, rng)
+
+    language_model = OPTForCausalLM.from_pretrained(CACHE / "opt", dtype=torch.float32)
+    language_model.eval().requires_grad_(False)
+    language_model.set_attn_implementation("eager")
+    stage2 = Stage2(language_model.config.word_embed_proj_dim)
+    stage2.query_tokens.data.copy_(stage1.query_tokens.data)
+    # The text side of the Q-Former has done its work; the rest goes on.
+    carried = {k: v for k, v in stage1.qformer.state_dict().items() if k in stage2.qformer.state_dict()}
+    stage2.qformer.load_state_dict(carried)
+    run = train_stage2(stage2, language_model, tokenizer, features, records, options.stage2_steps, rng)
+
+    processor = Blip2Processor(image_processor=BlipImageProcessorPil(size={"height": PICTURE_SIZE,
+                                                                           "width": PICTURE_SIZE}),
+                               tokenizer=tokenizer, num_query_tokens=QUERIES)
+    config = Blip2Config(vision_config=tower.config.to_dict(), qformer_config=stage2.qformer.config.to_dict(),
+                         text_config=language_model.config.to_dict(), num_query_tokens=QUERIES,
+                         image_token_index=tokenizer.convert_tokens_to_ids("<image>"))
+    model = Blip2ForConditionalGeneration(config)
+    model.vision_model.load_state_dict(tower.state_dict())
+    model.qformer.load_state_dict(stage2.qformer.state_dict())
+    model.query_tokens.data.copy_(stage2.query_tokens.data)
+    model.language_projection.load_state_dict(stage2.language_projection.state_dict())
+    model.language_model.load_state_dict(language_model.state_dict())
+    # The <image> token was added to the tokenizer after the language model was finished: give it a row.
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    folder = CHECKPOINTS / "blip2"
+    save_half(model, folder)
+    processor.save_pretrained(folder)
+    run.draw(folder)
+    print(f"saved {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Train the embedded CLIP from nothing: `python -m training.clip`.
+
+Two phases. First the vision tower learns to see, by naming what covers each of its 49 patches: every picture
+then gives 49 lessons instead of one, and a network this small learns in minutes what contrast alone does not
+teach it in half an hour. Then both towers learn together by CLIP's symmetric contrastive loss, with captions
+in English and Chinese, and with one false caption to every picture that is wrong in a single respect
+(NegCLIP, Yuksekgonul et al. 2023), since random captions never teach left from right.
+"""
+
+import argparse
+import json
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTextConfig,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+)
+
+from . import backgrounds
+from .language import COLOURS, falsify, vary_caption, vary_caption_chinese
+from .loop import CHECKPOINTS, Run, save_half
+from .pictures import Pool
+from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
+from .sprites import NOUNS
+
+WIDTH = 256
+# 7 x 7 patches and the class token: as many tokens as the real CLIP ViT-B/32 has.
+VISION = dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=6, num_attention_heads=4,
+              image_size=PICTURE_SIZE, patch_size=PICTURE_SIZE // PATCHES, hidden_act="quick_gelu")
+WARM_UP_BATCH, BATCH = 64, 128
+
+
+def train_tokenizer(captions: list[str]) -> CLIPTokenizer:
+    """CLIP's byte-pair encoding with a small vocabulary, learned from our captions; any text can be encoded."""
+    from tokenizers import pre_tokenizers, trainers
+
+    backend = CLIPTokenizer().backend_tokenizer
+    backend.train_from_iterator(captions, trainers.BpeTrainer(
+        vocab_size=2600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), end_of_word_suffix="</w>",
+        show_progress=False))
+    learned = json.loads(backend.to_str())["model"]
+    special = ("<|startoftext|>", "<|endoftext|>")
+    # A byte that ends a word is a token of its own: without these, a word of unknown letters would be lost.
+    endings = {letter + "</w>" for letter in pre_tokenizers.ByteLevel.alphabet()}
+    tokens = sorted((set(learned["vocab"]) | endings) - set(special))
+    # The special tokens come last, as in the real vocabulary; an end token with id 2 would be pooled wrongly.
+    vocabulary = {token: i for i, token in enumerate([*tokens, *special])}
+    return CLIPTokenizer(vocab=vocabulary, merges=[tuple(merge) for merge in learned["merges"]], model_max_length=77)
+
+
+def configuration(tokenizer: CLIPTokenizer) -> CLIPConfig:
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=3,
+        num_attention_heads=4, max_position_embeddings=77, projection_dim=WIDTH,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    return CLIPConfig(text_config=text, vision_config=CLIPVisionConfig(**VISION, projection_dim=WIDTH),
+                      projection_dim=WIDTH)
+
+
+class Heads(nn.Module):
+    """What the vision tower answers while it learns to see; thrown away afterwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch_noun = nn.Linear(WIDTH, NO_NOUN + 1)
+        self.nouns = nn.Linear(WIDTH, len(NOUNS))
+        self.total = nn.Linear(WIDTH, 3)
+        self.place = nn.Linear(WIDTH, len(backgrounds.PLACES))
+        self.light = nn.Linear(WIDTH, len(backgrounds.LIGHTS))
+        self.patch_colour = nn.Linear(WIDTH, len(COLOURS) + 1)
+
+    def forward(self, hidden: torch.Tensor, pooled: torch.Tensor, records: np.ndarray) -> tuple[torch.Tensor, float]:
+        """The loss, and the share of object patches named right.
+
+        Args:
+            hidden: Last hidden state (batch, 50, 256). pooled: class token after its normalisation (batch, 256).
+            records: The scenes (batch,), see `scenes.RECORD`.
+        """
+        patches = torch.from_numpy(records["patches"].reshape(len(records), -1).copy()).long()  # (batch, 49)
+        patch_logits = self.patch_noun(hidden[:, 1:]).float()
+        # Most patches are background: the few that are not count five times.
+        weight = torch.ones(NO_NOUN + 1)
+        weight[NO_NOUN] = 0.2
+        loss = F.cross_entropy(patch_logits.flatten(0, 1), patches.flatten(), weight)
+
+        groups = torch.from_numpy(records["groups"].copy()).long()  # (batch, 3, [noun, count, colour])
+        there = groups[..., 1] > 0
+        colour_of_noun = torch.full((len(records), NO_NOUN + 1), len(COLOURS))
+        colour = torch.where(groups[..., 2] < 0, len(COLOURS), groups[..., 2])
+        for i in range(3):
+            rows = there[:, i]
+            colour_of_noun[rows, groups[rows, i, 0]] = colour[rows, i]
+        patch_colours = colour_of_noun.gather(1, patches)
+        on_object = patches != NO_NOUN
+        loss = loss + 0.5 * F.cross_entropy(self.patch_colour(hidden[:, 1:]).float()[on_object],
+                                            patch_colours[on_object])
+        present = torch.zeros(len(records), len(NOUNS))
+        for i in range(3):
+            present[there[:, i], groups[there[:, i], i, 0]] = 1
+        loss = loss + F.cross_entropy(self.nouns(pooled).float(), present / present.sum(1, keepdim=True))
+        total = groups[..., 1].sum(1) - 1
+        for head, target in ((self.total, total), (self.place, torch.from_numpy(records["place"].copy()).long()),
+                             (self.light, torch.from_numpy(records["light"].copy()).long())):
+            loss = loss + 0.3 * F.cross_entropy(head(pooled).float(), target)
+        right = (patch_logits.argmax(-1) == patches)[on_object].float().mean().item()
+        return loss, right
+
+
+def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np.random.Generator) -> None:
+    """Phase one: the vision tower names what it sees."""
+    run = Run("clip-vision", nn.ModuleList([model.vision_model, heads]), steps)
+    for _ in run:
+        pixels, records = pool.batch(WARM_UP_BATCH, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model.vision_model(pixel_values=pixels)
+            loss, right = heads(output.last_hidden_state, output.pooler_output, records)
+        run.update(loss, WARM_UP_BATCH, patches_right=right)
+
+
+def caption_pair(record: np.void, rng: np.random.Generator) -> tuple[str, str]:
+    """A true caption of a scene and one that is false in a single respect."""
+    scene = decode(record)
+    if rng.random() < 0.25:
+        vary, true = vary_caption_chinese, vary_caption_chinese(scene, rng)
+        false = None
+        while false is None:
+            false = falsify(scene, rng, str(rng.choice(["object", "count", "place"])))
+        return true, vary(false, rng)
+    false = None
+    while false is None:
+        false = falsify(scene, rng)
+    # A false caption is false only if it says what is wrong, so those say all; half of the true ones do too.
+    return vary_caption(scene, rng, complete=rng.random() < 0.5), vary_caption(false, rng, complete=True)
+
+
+def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: Pool, steps: int,
+               rng: np.random.Generator) -> Run:
+    """Phase two: CLIP's contrastive loss over both towers; the patches go on being named, at half weight."""
+    run = Run("clip", nn.ModuleList([model, heads]), steps, matrix_rate=0.006, other_rate=7e-4)
+    for _ in run:
+        pixels, records = pool.batch(BATCH, rng)
+        pairs = [caption_pair(record, rng) for record in records]
+        texts = [true for true, _ in pairs] + [false for _, false in pairs]
+        inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model.vision_model(pixel_values=pixels)
+            image_embeddings = model.visual_projection(output.pooler_output)
+            text_embeddings = model.get_text_features(**inputs).pooler_output
+            seeing, right = heads(output.last_hidden_state, output.pooler_output, records)
+        image_embeddings = F.normalize(image_embeddings.float(), dim=-1)
+        text_embeddings = F.normalize(text_embeddings.float(), dim=-1)
+        scale = model.logit_scale.clamp(max=np.log(100)).exp()
+        logits = scale * image_embeddings @ text_embeddings.T  # (batch, 2 batch): true captions, then false ones
+        # A caption that two pictures of the batch share is right for both: it is no contrast to either.
+        same = torch.tensor([[a == b for b in texts] for a in texts[:BATCH]])
+        same[torch.arange(BATCH), torch.arange(BATCH)] = False
+        logits = logits.masked_fill(same, -100)
+        labels = torch.arange(BATCH)
+        contrastive = (F.cross_entropy(logits, labels) + F.cross_entropy(logits[:, :BATCH].T, labels)) / 2
+        matched = (logits.argmax(1) == labels).float().mean().item()
+        run.update(contrastive + 0.5 * seeing, BATCH, contrastive=contrastive.item(), matched=matched,
+                   patches_right=right)
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--vision-steps", type=int, default=1400)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=9)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+
+    pool = Pool()
+    scenes = [decode(record) for record in pool.parts[0][1][:6000]]
+    tokenizer = train_tokenizer([vary(scene, rng) for scene in scenes for vary in (vary_caption, vary_caption_chinese)])
+    model, heads = CLIPModel(configuration(tokenizer)), Heads()
+    model.set_attn_implementation("eager")  # the fused kernels have a slow backward pass on CPUs
+    train_vision(model, heads, pool, options.vision_steps, rng)
+    run = train_both(model, heads, tokenizer, pool, options.steps, rng)
+
+    folder = CHECKPOINTS / "clip"
+    processor = CLIPProcessor(
+        image_processor=CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE},
+                                              crop_size={"height": PICTURE_SIZE, "width": PICTURE_SIZE}),
+        tokenizer=tokenizer)
+    save_half(model, folder)
+    processor.save_pretrained(folder)
+    run.draw(folder)
+    print(f"saved {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The training loop that the scripts share: optimisers, schedule, checkpoints to resume from, a loss curve."""
+
+import math
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .sprites import CACHE
+
+CHECKPOINTS = Path(__file__).parent.parent / "multimodal" / "checkpoints"
+SAVE_EVERY = 120  # seconds
+
+
+class Run:
+    """Counts the steps of one training run, updates the weights and can be killed at any time.
+
+    Matrices are trained with Muon and everything else with AdamW: on these small models Muon reaches in four
+    minutes what AdamW does not in eight. State is saved to `training/cache/NAME.pt` every two minutes; a run of
+    the same name goes on from there.
+
+    Args:
+        name: Names the files.
+        model: Trains the parameters that require a gradient.
+        steps: Length of the whole run; the rate warms up over its first 2% and then falls to zero along a cosine.
+        matrix_rate: Muon's learning rate.
+        other_rate: AdamW's learning rate.
+    """
+
+    def __init__(self, name: str, model: nn.Module, steps: int, matrix_rate: float = 0.01, other_rate: float = 1e-3):
+        self.name, self.model, self.steps, self.step = name, model, steps, 0
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+        matrices = [p for p in self.parameters if p.ndim == 2 and id(p) not in embeddings]
+        others = [p for p in self.parameters if p.ndim != 2 or id(p) in embeddings]
+        self.optimizers = [torch.optim.Muon(matrices, lr=matrix_rate, weight_decay=0.01),
+                           torch.optim.AdamW(others, lr=other_rate, weight_decay=0.01)]
+        self.rates = [matrix_rate, other_rate]
+        self.history: list[dict[str, float]] = []
+        self.path = CACHE / f"{name}.pt"
+        self.sums: dict[str, float] = {}
+        self.since = self.saved = time.monotonic()
+        if self.path.exists():
+            state = torch.load(self.path, weights_only=True)
+            model.load_state_dict(state["model"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"]):
+                optimizer.load_state_dict(saved)
+            self.step, self.history = state["step"], state["history"]
+        learned = sum(p.numel() for p in self.parameters)
+        print(f"{name}: {learned:,} parameters learn, step {self.step} of {steps}", flush=True)
+
+    def __iter__(self):
+        while self.step < self.steps:
+            yield self.step
+            self.step += 1
+        self.save()
+
+    def update(self, loss: torch.Tensor, samples: int, **measures: float) -> None:
+        """One optimiser step on `loss`; the measures are averaged over fifty steps and printed."""
+        warmup = max(1, self.steps // 50)
+        factor = min(1.0, (self.step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        for optimizer, rate in zip(self.optimizers, self.rates):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        for key, value in {"loss": loss.item(), **measures}.items():
+            self.sums[key] = self.sums.get(key, 0.0) + float(value)
+        if (self.step + 1) % 50 == 0:
+            means = {key: total / 50 for key, total in self.sums.items()}
+            self.history.append({"step": self.step + 1, **means})
+            speed = 50 * samples / (time.monotonic() - self.since)
+            said = "  ".join(f"{key} {value:.3f}" for key, value in means.items())
+            print(f"{self.name} {self.step + 1}/{self.steps}  {said}  {speed:.0f} samples/s", flush=True)
+            self.sums, self.since = {}, time.monotonic()
+            if self.since - self.saved > SAVE_EVERY:
+                self.save()
+
+    def save(self) -> None:
+        CACHE.mkdir(exist_ok=True)
+        part = self.path.with_suffix(".part")
+        torch.save({"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
+                    "step": self.step, "history": self.history}, part)
+        part.rename(self.path)
+        self.saved = time.monotonic()
+
+    def draw(self, folder: Path) -> None:
+        """Save the loss curve as training_loss.png in `folder`."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6, 3), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([point["step"] for point in self.history], [point["loss"] for point in self.history])
+        axes.set(xlabel="step", ylabel="loss", title=f"{self.name}: training loss")
+        figure.savefig(folder / "training_loss.png", dpi=80)
+
+
+def save_half(model: nn.Module, folder: Path) -> None:
+    """Save a copy of a model in fp16 as safetensors: half the bytes, and the same answers."""
+    import copy
+
+    copy.deepcopy(model).half().save_pretrained(folder)

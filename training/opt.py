@@ -1,0 +1,126 @@
+"""Pre-train the small OPT language model on text alone: `python -m training.opt`.
+
+BLIP-2 lends eyes to a language model that is finished and frozen, so that model must know its trade before: here,
+to write captions and to answer questions, with follow-ups, about a scene that it is told of in words. Its documents
+are a description, the end-of-text token, and then a caption or a dialogue. BLIP-2 will put its visual tokens where
+the description stands.
+"""
+
+import argparse
+import json
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import GPT2Tokenizer, OPTConfig, OPTForCausalLM
+
+from .language import Scene, caption, describe, dialogue
+from .loop import Run
+from .pictures import Pool
+from .scenes import decode
+from .sprites import CACHE
+
+BATCH = 64
+
+
+def train_tokenizer(texts: list[str]) -> GPT2Tokenizer:
+    """OPT's byte-pair encoding with a small vocabulary: <s>, <pad>, </s>, <unk> first, as in the real one."""
+    from tokenizers import pre_tokenizers, trainers
+
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    backend = GPT2Tokenizer(vocab={}, merges=[]).backend_tokenizer
+    backend.train_from_iterator(texts, trainers.BpeTrainer(
+        vocab_size=1400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False))
+    learned = json.loads(backend.to_str())["model"]
+    tokens = sorted(set(learned["vocab"]) - set(special))
+    return GPT2Tokenizer(
+        vocab={token: i for i, token in enumerate([*special, *tokens])},
+        merges=[tuple(merge) for merge in learned["merges"]], bos_token="</s>", eos_token="</s>", unk_token="</s>",
+        pad_token="<pad>", add_bos_token=True, padding_side="left", model_max_length=256)
+
+
+def document(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
+    """What is said of a scene after its description, in pieces: (text, whether the model is to say it)."""
+    if rng.random() < 0.3:
+        return [("", False), (caption(scene), True)] if rng.random() < 0.6 else \
+            [("a photo of", False), (f" {caption(scene)}", True)]
+    pieces, between = [], ""
+    for turn in dialogue(scene, rng):
+        # The wording that BLIP-2 is asked in: "Question: ... Answer: ... . Question: ... Answer:"
+        pieces += [(f"{between}Question: {turn.text} Answer:", False), (f" {turn.answer}", True)]
+        between = ". "
+    return pieces
+
+
+def encode(tokenizer: GPT2Tokenizer, pieces: list[tuple[str, bool]], everything: bool) -> tuple[list[int], list[int]]:
+    """Token ids of a document and, for every token, the label that should follow it (-100: none).
+
+    After what the model says comes the end token, even where the dialogue goes on: it must learn to stop.
+    With `everything`, the questions are predicted too, as a language model does.
+    """
+    ids: list[int] = []
+    labels: list[int] = []
+    for text, said in pieces:
+        tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if (said or everything) and ids and tokens and labels[-1] == -100:
+            labels[-1] = tokens[0]
+        ids += tokens
+        labels += [*tokens[1:], -100] if said or everything else [-100] * len(tokens)
+        if said:
+            labels[-1] = tokenizer.eos_token_id
+    return ids, labels
+
+
+def pad(rows: list[list[int]], value: int) -> torch.Tensor:
+    """(batch, longest), filled up on the right."""
+    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+
+
+def configuration(tokenizer: GPT2Tokenizer) -> OPTConfig:
+    return OPTConfig(
+        vocab_size=len(tokenizer), hidden_size=192, word_embed_proj_dim=192, ffn_dim=768, num_hidden_layers=4,
+        num_attention_heads=4, max_position_embeddings=256, dropout=0.0, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--seed", type=int, default=10)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+
+    records = np.concatenate([records for _, records in Pool().parts])
+    scenes = [decode(record) for record in records[:6000]]
+    tokenizer = train_tokenizer([describe(s) + " " + "".join(text for text, _ in document(s, rng)) for s in scenes])
+    model = OPTForCausalLM(configuration(tokenizer))
+    model.set_attn_implementation("eager")
+    run = Run("opt", model, options.steps, matrix_rate=0.01, other_rate=2e-3)
+    for _ in run:
+        scenes = [decode(record) for record in records[rng.integers(0, len(records), BATCH)]]
+        rows = [encode(tokenizer, [(describe(scene) + "</s>", False), *document(scene, rng)], everything=True)
+                for scene in scenes]
+        ids, labels = (pad(column, value) for column, value in zip(zip(*rows), (tokenizer.pad_token_id, -100)))
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long()).logits
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        run.update(loss, BATCH)
+    model.save_pretrained(CACHE / "opt")
+    tokenizer.save_pretrained(CACHE / "opt")
+
+    # What it knows: questions about described scenes that were not in the batches.
+    model.eval()
+    for record in records[-5:]:
+        scene = decode(record)
+        for turn in dialogue(scene, rng)[:2]:
+            prompt = tokenizer(f"{describe(scene)}</s>Question: {turn.text} Answer:", add_special_tokens=False,
+                               return_tensors="pt")
+            output = model.generate(**prompt, max_new_tokens=12, do_sample=False)
+            said = tokenizer.decode(output[0, prompt["input_ids"].shape[1]:])
+            print(f"{describe(scene)} | {turn.text} | {said} | expected: {turn.answer}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Batches of training pictures from the rendered pool, as tensors."""
+
+import numpy as np
+import torch
+
+from .scenes import load_pool, pool_parts
+
+# CLIP's own channel means and deviations: the embedded models expect what the real ones expect.
+MEAN = torch.tensor((0.48145466, 0.4578275, 0.40821073)).view(1, 3, 1, 1)
+DEVIATION = torch.tensor((0.26862954, 0.26130258, 0.27577711)).view(1, 3, 1, 1)
+
+
+def normalise(pictures: torch.Tensor) -> torch.Tensor:
+    """(batch, 112, 112, 3) uint8 to (batch, 3, 112, 112) float, as the processors do it."""
+    return (pictures.permute(0, 3, 1, 2).float() / 255 - MEAN) / DEVIATION
+
+
+class Pool:
+    """All rendered training scenes; `batch` draws some of them with small changes of light."""
+
+    def __init__(self):
+        self.parts = [load_pool(name) for name in pool_parts()]
+        if not self.parts:
+            raise SystemExit("There are no training pictures yet: run python -m training.scenes first.")
+        self.size = sum(len(records) for _, records in self.parts)
+
+    def batch(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, np.ndarray]:
+        """Returns pixel values (size, 3, 112, 112), normalised, and the records of their scenes."""
+        pictures, records = self.parts[rng.integers(len(self.parts))]
+        chosen = np.sort(rng.integers(0, len(records), size))
+        pixels = torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2).float()
+        # Contrast and brightness change a little; folded into the normalisation, they cost nothing.
+        contrast = torch.from_numpy(rng.uniform(0.8, 1.2, (size, 1, 1, 1)).astype(np.float32))
+        brightness = torch.from_numpy(rng.normal(0, 0.15, (size, 1, 1, 1)).astype(np.float32))
+        return pixels.mul_(contrast / (255 * DEVIATION)).add_(brightness - contrast * MEAN / DEVIATION), records[chosen]

@@ -1,0 +1,283 @@
+"""Scenes: pictures of one to three objects in a place, with all there is to say about them, from a seed.
+
+`python -m training.scenes` renders the pool of training pictures once (about ten minutes on two cores);
+every model of the chapter learns from it. `Scene`s keep what is true of a picture, and `language` says it
+in words; `patch_nouns` says which noun covers each of the 7 x 7 patches that the vision tower sees.
+"""
+
+import argparse
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from . import backgrounds, sprites
+from .language import COLOURABLE, MEASURED, Group, Scene
+from .sprites import NOUNS
+
+PICTURE_SIZE = 112  # 7 x 7 patches of 16 pixels: as many patches as CLIP ViT-B/32 cuts from 224 pixels
+PATCHES = 7
+NO_NOUN = len(NOUNS)
+# How often a scene holds so many groups of so many: ((1,), 0.42) is one object alone.
+LAYOUTS = (((1,), 0.42), ((2,), 0.11), ((3,), 0.09), ((1, 1), 0.2), ((1, 2), 0.05), ((2, 1), 0.05), ((1, 1, 1), 0.08))
+# Hue in degrees, and factors on saturation and brightness, that paint a drawing in a named colour.
+PAINTS = {"red": (0, 1.3, 1.0), "orange": (28, 1.3, 1.05), "yellow": (51, 1.3, 1.15), "green": (125, 1.0, 0.9),
+          "blue": (215, 1.1, 1.0), "purple": (275, 0.9, 0.9), "pink": (330, 0.6, 1.15), "black": (0, 0.1, 0.3),
+          "white": (0, 0.06, 1.6)}
+FLYING = frozenset(("bat", "owl", "eagle", "parrot", "butterfly", "bee", "airplane", "helicopter", "rocket",
+                    "parachute", "sun", "moon", "star", "cloud", "rainbow", "planet", "balloon", "kite"))
+
+
+def paint_sprite(sprite: np.ndarray, colour: str) -> np.ndarray:
+    """Repaint the coloured parts of an RGBA sprite; what is black, white or grey stays (tyres, windows)."""
+    hue, saturation, brightness = PAINTS[colour]
+    hsv = np.asarray(Image.fromarray(sprite[..., :3]).convert("HSV")).astype(np.float32)
+    coloured = (hsv[..., 1] > 60) & (hsv[..., 2] > 50)
+    painted = np.stack([np.full(hsv.shape[:2], hue * 255 / 360, np.float32),
+                        np.clip(hsv[..., 1] * saturation, 0, 255), np.clip(hsv[..., 2] * brightness, 0, 255)], -1)
+    rgb = np.where(coloured[..., None], painted, hsv).astype(np.uint8)
+    return np.dstack([np.asarray(Image.fromarray(rgb, "HSV").convert("RGB")), sprite[..., 3]])
+
+
+def name_colour(sprite: np.ndarray) -> int | None:
+    """The index in `language.COLOURS` of the colour that covers most of an RGBA sprite, None if none does.
+
+    Shades are named by hue, saturation and brightness; outlines and highlights count for little.
+    """
+    small = Image.fromarray(sprite).resize((24, 24), Image.Resampling.BOX)
+    alpha = np.asarray(small.getchannel("A"))
+    hue, saturation, value = (channel[alpha > 128].astype(int) for channel in
+                              np.moveaxis(np.asarray(small.convert("RGB").convert("HSV")), -1, 0))
+    if hue.size < 20:
+        return None
+    degrees = hue * 360 // 255
+    names = np.digitize(degrees, (14, 41, 66, 166, 256, 300, 345))  # red orange yellow green blue purple pink red
+    names = np.where(names == 7, 0, names)
+    names = np.where((names <= 1) & (value < 160) & (saturation > 60), 7, names)           # brown: a dark orange
+    names = np.where((names == 0) & (saturation < 130) & (value > 190), 6, names)          # pink: a pale red
+    names = np.where(saturation < 45, np.select([value < 80, value < 205], [9, 8], 10), names)  # black grey white
+    names = np.where(value < 55, 9, names)
+    counts = np.bincount(names, minlength=11)
+    best = int(counts.argmax())
+    return best if counts[best] >= 0.6 * counts.sum() else None
+
+
+class SceneMaker:
+    """Draws scenes with pictures. Give it the indices of the styles it may use.
+
+    Args:
+        styles: Indices into `sprites.SETS`.
+        augment: Distort the drawings (colour, outline, greyscale, ...) so that models learn shapes, not styles.
+    """
+
+    def __init__(self, styles: tuple[int, ...] = sprites.SEEN, augment: bool = True):
+        self.sprites = sprites.load()
+        self.styles = styles
+        self.augment = augment
+        self.present = self.sprites[:, :, ::8, ::8, 3].any(axis=(2, 3))  # (styles, nouns)
+        self.nouns = np.flatnonzero(self.present[list(styles)].any(axis=0))
+        self.backgrounds: dict[tuple[str, str], list[np.ndarray]] = {}
+
+    def draw(self, rng: np.random.Generator, layout: tuple[int, ...] | None = None, noun: int | None = None,
+             style: int | None = None, place: str | None = None) -> tuple[Image.Image, Scene, np.ndarray]:
+        """One scene. What is not asked for is drawn from `rng`.
+
+        Returns the 112 x 112 RGB picture, what is true of it, and a uint8 array (7, 7) with the noun that
+        covers most of each patch, or `NO_NOUN`.
+        """
+        if layout is None:
+            layout = LAYOUTS[rng.choice(len(LAYOUTS), p=[p for _, p in LAYOUTS])][0]
+        if place is None:
+            place = str(rng.choice(backgrounds.PLACES))
+        light = "day"
+        if place in backgrounds.OUTDOOR and rng.random() < 0.2:
+            light = str(rng.choice(("night", "sunset")))
+        chosen = self._choose_nouns(layout, noun, rng)
+        groups, objects = [], []
+        for noun_index, count in zip(chosen, layout):
+            group_style = style if style is not None else self._choose_style(noun_index, rng)
+            sprite, colour = self._dress(noun_index, group_style, place, light, rng)
+            groups.append(Group(int(noun_index), count, colour))
+            objects += [(noun_index, sprite)] * count
+        picture, nouns = self._compose(objects, place, light, rng)
+        return picture, Scene(tuple(groups), place, light), nouns
+
+    def _choose_nouns(self, layout, first, rng):
+        while True:
+            nouns = [int(n) for n in rng.choice(self.nouns, len(layout), replace=False)]
+            if first is not None:
+                nouns[0] = first
+            countable = all(count == 1 or NOUNS[n].english not in MEASURED for n, count in zip(nouns, layout))
+            if countable and len(set(nouns)) == len(nouns):
+                return nouns
+
+    def _choose_style(self, noun, rng):
+        styles = [s for s in self.styles if self.present[s, noun]]
+        # Silhouettes teach shapes, but a world of them would be a dull one.
+        weights = np.array([0.35 if sprites.SETS[s].silhouette else 1 for s in styles])
+        return int(rng.choice(styles, p=weights / weights.sum()))
+
+    def _dress(self, noun: int, style: int, place: str, light: str,
+               rng: np.random.Generator) -> tuple[np.ndarray, int | None]:
+        """One sprite, coloured and perhaps distorted, with the colour that it then has."""
+        sprite = np.array(self.sprites[style, noun])
+        if sprites.SETS[style].silhouette:
+            dark = "night" in (place, light) or (place == "sea" and light == "sunset")
+            sprite[..., :3] = rng.integers(170, 256, 3) if dark else rng.integers(0, 110, 3)
+        elif NOUNS[noun].english in COLOURABLE and rng.random() < 0.6:
+            sprite = paint_sprite(sprite, str(rng.choice(list(PAINTS))))
+        if self.augment:
+            sprite = distort(sprite, rng)
+        return sprite, name_colour(sprite)
+
+    def _background(self, place: str, light: str, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        """One of a hundred painted versions of the place, made when first asked for."""
+        bank = self.backgrounds.setdefault((place, light), [])
+        if len(bank) < 100:
+            bank.append(backgrounds.paint(place, light, 128, rng))
+            return bank[-1]
+        return bank[rng.integers(len(bank))]
+
+    def _compose(self, objects, place, light, rng) -> tuple[Image.Image, np.ndarray]:
+        painted, horizon = self._background(place, light, rng)
+        x, y = rng.integers(0, 17, 2)
+        picture = Image.fromarray(painted[y:y + PICTURE_SIZE, x:x + PICTURE_SIZE])
+        if rng.random() < 0.5:
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        horizon = (horizon * 128 - y) / PICTURE_SIZE
+        count = len(objects)
+        coverage = np.zeros((count + 1, PATCHES, PATCHES), np.float32)
+        coverage[0] = 0.2  # a patch belongs to an object that covers more than a fifth of it
+        slot = 1 / count
+        scale = rng.uniform(0.42, 0.86) if count == 1 else slot * rng.uniform(0.8, 1.12)
+        flip = rng.random() < 0.5
+        for i, (noun, sprite) in enumerate(objects):
+            side = max(14, int(PICTURE_SIZE * scale * rng.uniform(0.9, 1.1)))
+            drawing = Image.fromarray(sprite).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            if flip:
+                drawing = drawing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            if rng.random() < 0.5:
+                drawing = drawing.rotate(rng.normal(0, 7), Image.Resampling.BILINEAR)
+            centre = slot * (i + 0.5) + rng.normal(0, 0.05 if count == 1 else 0.02)
+            free = NOUNS[noun].english in FLYING or rng.random() < 0.35
+            foot = rng.uniform(0.35, 0.98) if free else rng.uniform(max(horizon + 0.12, 0.62), 0.97)
+            left = int(np.clip(centre * PICTURE_SIZE - side / 2, -0.06 * side, PICTURE_SIZE - 0.94 * side))
+            top = int(np.clip(foot * PICTURE_SIZE - side, -0.06 * side, PICTURE_SIZE - 0.94 * side))
+            picture.paste(drawing, (left, top), drawing)
+            mask = Image.new("L", (PICTURE_SIZE, PICTURE_SIZE))
+            mask.paste(drawing.getchannel("A"), (left, top))
+            coverage[i + 1] = np.asarray(mask.resize((PATCHES, PATCHES), Image.Resampling.BOX)) / 255
+        owners = np.array([NO_NOUN] + [noun for noun, _ in objects], np.uint8)
+        return picture, owners[coverage.argmax(axis=0)]
+
+
+def distort(sprite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change how a drawing looks but not what it shows; an RGBA array in and out."""
+    image = Image.fromarray(sprite)
+    chance = rng.random()
+    if chance < 0.08:  # greyscale
+        image = Image.merge("RGBA", [image.convert("L")] * 3 + [image.getchannel("A")])
+    elif chance < 0.2:  # shift all hues
+        hue, saturation, value = image.convert("RGB").convert("HSV").split()
+        shift = int(rng.integers(-40, 41))
+        hue = hue.point(lambda level: (level + shift) % 256)
+        image = Image.merge("RGBA", [*Image.merge("HSV", (hue, saturation, value)).convert("RGB").split(),
+                                     image.getchannel("A")])
+    elif chance < 0.26:  # posterise
+        levels = np.array(image)
+        levels[..., :3] = levels[..., :3] // 64 * 64 + 32
+        image = Image.fromarray(levels)
+    elif chance < 0.3:  # filled silhouette
+        ink = Image.new("RGBA", image.size, tuple(rng.integers(0, 256, 3)) + (255,))
+        ink.putalpha(image.getchannel("A"))
+        image = ink
+    if rng.random() < 0.2:  # a dark outline, as in drawn pictogram sets
+        width = int(rng.choice((3, 5, 7)))
+        outline = Image.new("RGBA", image.size, tuple(rng.integers(0, 70, 3)) + (255,))
+        outline.putalpha(image.getchannel("A").filter(ImageFilter.MaxFilter(width)))
+        if rng.random() < 0.4:  # and dark lines inside
+            edges = image.convert("L").filter(ImageFilter.FIND_EDGES).point(lambda e: 255 * (e > 50))
+            ink = Image.new("RGBA", image.size, (20, 20, 20, 255))
+            ink.putalpha(Image.fromarray(np.minimum(edges, image.getchannel("A"))))
+            image.alpha_composite(ink)
+        outline.alpha_composite(image)
+        image = outline
+    if rng.random() < 0.3:  # brightness and contrast
+        levels = np.array(image).astype(np.float32)
+        levels[..., :3] = (levels[..., :3] - 128) * rng.uniform(0.6, 1.2) + 128 + rng.normal(0, 20)
+        image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+    if rng.random() < 0.12:  # a slight squeeze
+        width, height = image.size
+        squeezed = image.resize((int(width * rng.uniform(0.75, 1)), int(height * rng.uniform(0.8, 1))))
+        image = Image.new("RGBA", (width, height))
+        image.paste(squeezed, ((width - squeezed.width) // 2, height - squeezed.height))
+    return np.asarray(image)
+
+
+# The pool of training pictures on disk.
+
+RECORD = np.dtype([("place", "u1"), ("light", "u1"), ("groups", "i2", (3, 3)), ("patches", "u1", (PATCHES, PATCHES))])
+
+
+def encode(scene: Scene, patches: np.ndarray) -> np.void:
+    record = np.zeros((), RECORD)
+    record["place"] = backgrounds.PLACES.index(scene.place)
+    record["light"] = backgrounds.LIGHTS.index(scene.light)
+    for i, group in enumerate(scene.groups):
+        record["groups"][i] = group.noun, group.count, -1 if group.colour is None else group.colour
+    record["patches"] = patches
+    return record
+
+
+def decode(record: np.void) -> Scene:
+    groups = tuple(Group(int(noun), int(count), None if colour < 0 else int(colour))
+                   for noun, count, colour in record["groups"] if count)
+    return Scene(groups, backgrounds.PLACES[record["place"]], backgrounds.LIGHTS[record["light"]])
+
+
+def render_pool(count: int, seed: int, name: str, styles=sprites.SEEN, augment: bool = True) -> None:
+    """Render `count` scenes to cache/NAME.pictures.npy, uint8 (count, 112, 112, 3), and cache/NAME.records.npy."""
+    maker, rng = SceneMaker(styles, augment), np.random.default_rng(seed)
+    pictures = np.lib.format.open_memmap(sprites.CACHE / f"{name}.pictures.part.npy", mode="w+", dtype=np.uint8,
+                                         shape=(count, PICTURE_SIZE, PICTURE_SIZE, 3))
+    records = np.zeros(count, RECORD)
+    for i in range(count):
+        picture, scene, patches = maker.draw(rng)
+        pictures[i], records[i] = np.asarray(picture), encode(scene, patches)
+    pictures.flush()
+    np.save(sprites.CACHE / f"{name}.records.npy", records)
+    (sprites.CACHE / f"{name}.pictures.part.npy").rename(sprites.CACHE / f"{name}.pictures.npy")
+
+
+def load_pool(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures (a memory map) and the records of one part of the pool."""
+    return (np.load(sprites.CACHE / f"{name}.pictures.npy", mmap_mode="r"),
+            np.load(sprites.CACHE / f"{name}.records.npy"))
+
+
+def pool_parts() -> list[str]:
+    return sorted(path.name.removesuffix(".pictures.npy") for path in Path(sprites.CACHE).glob("train-*.pictures.npy")
+                  if ".part." not in path.name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Render the pool of training pictures.")
+    parser.add_argument("--parts", type=int, default=10, help="how many files (default 10)")
+    parser.add_argument("--size", type=int, default=20_000, help="scenes in each file (default 20000)")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    sprites.load()
+    wanted = [(options.size, 1000 + i, f"train-{i:02d}") for i in range(options.parts)]
+    wanted = [part for part in wanted if part[2] not in pool_parts()]
+    with multiprocessing.Pool(options.processes) as pool:
+        for i, _ in enumerate(pool.imap_unordered(_render_part, wanted), 1):
+            print(f"{i} of {len(wanted)} parts rendered", flush=True)
+
+
+def _render_part(part) -> None:
+    render_pool(*part)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The small CLIP's vision tower, in the form in which BLIP and BLIP-2 keep theirs.
+
+CLIP normalises its patch embeddings before the first layer; the towers of BLIP and BLIP-2 do not. So the weights
+are carried over, the patch embedding takes up the average effect of that normalisation, and a short distillation
+lets the tower make CLIP's features again.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import CLIPVisionModel
+
+from .loop import Run
+from .pictures import Pool
+
+
+@torch.no_grad()
+def carry_over(source: CLIPVisionModel, target: nn.Module, pixels: torch.Tensor) -> None:
+    """Copy CLIP's vision weights into a `BlipVisionModel` or `Blip2VisionModel`.
+
+    Args:
+        pixels: Some pictures (batch, 3, height, width), to measure what the first normalisation does on average.
+    """
+    def copy(destination: torch.Tensor, value: torch.Tensor) -> None:
+        destination.copy_(value.reshape(destination.shape))
+
+    embedded = source.embeddings(pixels)  # (batch, 50, width), before the normalisation
+    norm = source.pre_layrnorm
+    deviation = embedded.std(-1, correction=0).mean(0)  # (50,)
+    mean = embedded.mean(-1).mean(0)
+    scale = norm.weight / deviation[1:].mean()  # (width,)
+    positions = source.embeddings.position_embedding.weight
+    copy(target.embeddings.patch_embedding.weight,
+         source.embeddings.patch_embedding.weight * scale.view(-1, 1, 1, 1))
+    target.embeddings.patch_embedding.bias.zero_()
+    shifted = (positions - mean[:, None]) * scale + norm.bias
+    # The class token is the same for every picture, so its normalisation is exact.
+    class_token = norm(source.embeddings.class_embedding + positions[0])
+    copy(target.embeddings.class_embedding, class_token - shifted[0])
+    copy(target.embeddings.position_embedding, shifted)
+    for theirs, ours in zip(source.encoder.layers, target.encoder.layers):
+        attention = theirs.self_attn
+        copy(ours.self_attn.qkv.weight, torch.cat([p.weight for p in (attention.q_proj, attention.k_proj,
+                                                                      attention.v_proj)]))
+        copy(ours.self_attn.qkv.bias, torch.cat([p.bias for p in (attention.q_proj, attention.k_proj,
+                                                                  attention.v_proj)]))
+        ours.self_attn.projection.load_state_dict(attention.out_proj.state_dict())
+        ours.layer_norm1.load_state_dict(theirs.layer_norm1.state_dict())
+        ours.layer_norm2.load_state_dict(theirs.layer_norm2.state_dict())
+        ours.mlp.load_state_dict(theirs.mlp.state_dict())
+    target.post_layernorm.load_state_dict(source.post_layernorm.state_dict())
+
+
+def distil(name: str, source: CLIPVisionModel, target: nn.Module, pool: Pool, steps: int, batch: int,
+           rng: np.random.Generator) -> None:
+    """Train the target until its features are those of CLIP; prints their mean cosine over all 50 tokens."""
+    source.eval()
+    run = Run(name, target, steps, matrix_rate=0.002, other_rate=5e-4)
+    for _ in run:
+        pixels, _records = pool.batch(batch, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                wanted = source.post_layernorm(source(pixel_values=pixels).last_hidden_state)
+            features = target(pixel_values=pixels).last_hidden_state
+        cosine = F.cosine_similarity(features.float(), wanted.float(), dim=-1).mean()
+        run.update(F.mse_loss(features.float(), wanted.float()) + 1 - cosine, batch, cosine=cosine.item())
