@@ -2,7 +2,7 @@
 # # 9.1 CLIP: one space for images and text
 #
 # **You learn** how CLIP turns a picture and a sentence into two vectors that can be compared, what the numbers
-# mean, why a good match has a cosine of about 0.3 and not 1, and the loss that made it so.
+# mean, why even a perfect match has a cosine far from 1, and the loss that made it so.
 #
 # **It needs** under 1 GB of memory and no download with the small model of this repository; the real CLIP ViT-B/32
 # is 605 MB (`--models hub`) and runs in 2 GB.
@@ -75,9 +75,10 @@ lesson.record("embedding_dimensions", image_embeddings.shape[-1])
 # %% [markdown]
 # ## From cosine to probability
 #
-# The cosines of right and wrong pairs lie close together. CLIP multiplies them by a **learned scale** (100 in the
-# real model, the inverse of the temperature) before the softmax, which is what separates them. A cosine alone says
-# little; a cosine among its rivals says much.
+# In OpenAI's CLIP a matching pair has a cosine of 0.2 to 0.35 and a wrong one of 0.1 to 0.2: close together, and never
+# near 1. CLIP multiplies the cosines by a **learned scale** (100 there; the inverse of the temperature) before the
+# softmax, which is what separates them. The small model has learned a smaller scale and spreads its cosines wider: the
+# two go together, so a cosine alone says little, and a cosine among its rivals says much.
 
 # %%
 lesson.step("Cosine, scale, softmax")
@@ -85,7 +86,7 @@ cosine = image_embeddings @ text_embeddings.T  # (pictures, texts)
 scale = model.logit_scale.exp().item()
 probabilities = (scale * cosine).softmax(dim=-1)
 print(f"   learned scale {scale:.1f} (temperature {1 / scale:.4f})")
-for picture, cosines, shares in zip(pictures, cosines, probabilities):
+for picture, cosines, shares in zip(pictures, cosine, probabilities):
     best = int(shares.argmax())
     print(f"   {picture.name:20} best {texts[best]!r}: cosine {cosines[best]:.3f} "
           f"(others {', '.join(f'{c:.3f}' for i, c in enumerate(cosines.tolist()) if i != best)}), "
@@ -111,7 +112,7 @@ lesson.save(figures.lines(scales, curves, "The scale, not the cosine, makes the 
 
 # %%
 lesson.step("One picture against many texts")
-candidates = options.texts or sorted({f"a {thing['noun']}" for sample in gallery for thing in sample.objects})
+candidates = options.texts or [sample.caption for sample in gallery]
 picture = pictures[0]
 with torch.inference_mode():
     batch = processor(text=candidates, return_tensors="pt", padding=True, truncation=True).to(choice.device)
@@ -175,7 +176,7 @@ print(f"   distance of the two centres {gap:.2f}; mean cosine of matching pairs 
 lesson.record("modality_gap", gap)
 lesson.record("matched_cosine", matched)
 lesson.save(figures.two_clouds(output.image_embeds.cpu().numpy(), output.text_embeds.cpu().numpy(),
-                               f"Pictures and texts keep apart: their centres are {gap:.2f} from each other"), "gap")
+                               f"Two clouds: the centres of pictures and texts are {gap:.2f} apart"), "gap")
 lesson.finish()
 
 # %% [markdown]

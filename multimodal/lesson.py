@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 import time
 import traceback
 from pathlib import Path
@@ -92,7 +93,10 @@ class Lesson:
     def use(self, choice) -> None:
         """Say which model the lesson runs, on what, in which precision and why (a `catalog.Choice`)."""
         print(f"Model: {choice.name}, {choice.source}, on {choice.device} in {choice.dtype_name.upper()}.")
-        print(f"       {choice.reason}")
+        print(textwrap.fill(choice.reason, 110, initial_indent="       ", subsequent_indent="       "))
+        if choice.source == "embedded":
+            from transformers.utils import logging
+            logging.disable_progress_bar()  # these load in a blink; the real ones are worth a bar
         self.models.append({"key": choice.key, "name": choice.name, "source": choice.source,
                             "device": choice.device, "dtype": choice.dtype_name, "reason": choice.reason})
 

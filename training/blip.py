@@ -1,6 +1,6 @@
-"""Train the embedded BLIP captioner: `python -m training.blip`, after `python -m training.clip`.
+"""Train the embedded BLIP captioner: `python -m training.blip`, after `python -m training.vision`.
 
-The vision tower begins as the one that learned to see in `training.clip` and goes on learning; the text decoder
+The vision tower begins as CLIP's, carried over by `training.vision`, and goes on learning; the text decoder
 begins from nothing. Captions follow one grammar (what, from left to right, and where), so that a reader can check
 every word; some begin with a prefix that the loss leaves out, which is what makes prompted captions work.
 """
@@ -18,17 +18,14 @@ from transformers import (
     BlipProcessor,
     BlipTextConfig,
     BlipVisionConfig,
-    CLIPVisionConfig,
-    CLIPVisionModel,
 )
 
-from .clip import VISION, Heads
+from .clip import VISION, Heads, trained_heads
 from .language import caption, dialogue, vary_caption_chinese
 from .loop import CHECKPOINTS, Run, save_half
 from .pictures import Pool
 from .scenes import PICTURE_SIZE, decode
-from .sprites import CACHE
-from .vision import carry_over, distil
+from .vision import tower_weights
 
 BATCH = 64
 PREFIXES = ("a picture of", "a photo of", "an image of", "a photography of")
@@ -70,8 +67,7 @@ def caption_batch(records: np.ndarray, tokenizer: BertTokenizer, rng: np.random.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--distil-steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -81,17 +77,14 @@ def main() -> None:
     scenes = [decode(record) for record in pool.parts[0][1][:6000]]
     tokenizer = train_tokenizer([f"{caption(s)} {vary_caption_chinese(s, rng)}" for s in scenes] +
                                 [turn.text for s in scenes for turn in dialogue(s, rng)] + list(PREFIXES))
-    clip_vision, heads = CLIPVisionModel(CLIPVisionConfig(**VISION)), Heads()
-    nn.ModuleList([clip_vision, heads]).load_state_dict(
-        torch.load(CACHE / "clip-vision.pt", weights_only=True)["model"])
     model = BlipForConditionalGeneration(BlipConfig(
         text_config=BlipTextConfig(**text_settings(tokenizer)).to_dict(),
         vision_config=BlipVisionConfig(**VISION, initializer_range=0.02).to_dict(), projection_dim=256,
         image_text_hidden_size=256))
-    carry_over(clip_vision, model.vision_model, pool.batch(256, rng)[0])
+    model.vision_model.load_state_dict(tower_weights())
     model.vision_model.set_attn_implementation("eager")
-    distil("blip-vision", clip_vision, model.vision_model, pool, options.distil_steps, BATCH, rng)
-
+    heads = Heads()
+    heads.load_state_dict(trained_heads())
     run = Run("blip", nn.ModuleList([model, heads]), options.steps, matrix_rate=0.006, other_rate=7e-4)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)

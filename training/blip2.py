@@ -1,4 +1,4 @@
-"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.clip` and `training.opt`.
+"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.vision` and `training.opt`.
 
 As in the paper (Li et al. 2023), two models are finished and frozen, the vision tower and the language model, and
 only what stands between them learns: the Q-Former, its query tokens and one projection. Stage 1 teaches the queries
@@ -21,7 +21,6 @@ from transformers import (
     Blip2VisionConfig,
     Blip2VisionModel,
     BlipImageProcessorPil,
-    CLIPVisionModel,
     GPT2Tokenizer,
     OPTForCausalLM,
 )
@@ -33,7 +32,7 @@ from .opt import document, encode, pad
 from .pictures import Pool, normalise
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
-from .vision import carry_over, distil
+from .vision import tower_weights
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
 
@@ -203,7 +202,6 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--distil-steps", type=int, default=400)
     parser.add_argument("--parts", type=int, default=6, help="parts of the pool to learn from")
     parser.add_argument("--stage1-steps", type=int, default=1200)
     parser.add_argument("--stage2-steps", type=int, default=2400)
@@ -213,12 +211,8 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
 
     pool = Pool()
-    clip_vision = CLIPVisionModel.from_pretrained(CHECKPOINTS / "clip", dtype=torch.float32)
-    tower = Blip2VisionModel(Blip2VisionConfig(**VISION, layer_norm_eps=1e-5, initializer_range=0.02))
-    carry_over(clip_vision, tower, pool.batch(256, rng)[0])
-    tower.set_attn_implementation("eager")
-    distil("blip2-vision", clip_vision, tower, pool, options.distil_steps, BATCH, rng)
-    tower.eval().requires_grad_(False)
+    tower = Blip2VisionModel(Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)).eval().requires_grad_(False)
+    tower.load_state_dict(tower_weights())
     features, records = remember_features(tower, pool, options.parts)
 
     tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")

@@ -29,7 +29,7 @@ from .language import COLOURS, falsify, vary_caption, vary_caption_chinese
 from .loop import CHECKPOINTS, Run, save_half
 from .pictures import Pool
 from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
-from .sprites import NOUNS
+from .sprites import CACHE, NOUNS
 
 WIDTH = 256
 # 7 x 7 patches and the class token: as many tokens as the real CLIP ViT-B/32 has.
@@ -114,6 +114,12 @@ class Heads(nn.Module):
         return loss, right
 
 
+def trained_heads() -> dict[str, torch.Tensor]:
+    """The weights of the heads at the end of CLIP's training, for a tower that goes on learning to see."""
+    state = torch.load(CACHE / "clip.pt", weights_only=True)["model"]
+    return {key.removeprefix("1."): value for key, value in state.items() if key.startswith("1.")}
+
+
 def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np.random.Generator) -> None:
     """Phase one: the vision tower names what it sees."""
     run = Run("clip-vision", nn.ModuleList([model.vision_model, heads]), steps)
@@ -174,7 +180,7 @@ def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: P
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vision-steps", type=int, default=1400)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1700)
     parser.add_argument("--seed", type=int, default=9)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

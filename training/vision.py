@@ -2,22 +2,27 @@
 
 CLIP normalises its patch embeddings before the first layer; the towers of BLIP and BLIP-2 do not. So the weights
 are carried over, the patch embedding takes up the average effect of that normalisation, and a short distillation
-lets the tower make CLIP's features again.
+lets the tower make CLIP's features again: `python -m training.vision`, after `python -m training.clip`.
 """
+
+import argparse
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
-from transformers import CLIPVisionModel
+from transformers import BlipVisionConfig, BlipVisionModel, CLIPVisionModel
 
-from .loop import Run
+from .clip import VISION
+from .loop import CHECKPOINTS, Run
 from .pictures import Pool
+from .sprites import CACHE
+
+BATCH = 64
 
 
 @torch.no_grad()
-def carry_over(source: CLIPVisionModel, target: nn.Module, pixels: torch.Tensor) -> None:
-    """Copy CLIP's vision weights into a `BlipVisionModel` or `Blip2VisionModel`.
+def carry_over(source: CLIPVisionModel, target: BlipVisionModel, pixels: torch.Tensor) -> None:
+    """Copy CLIP's vision weights into BLIP's tower.
 
     Args:
         pixels: Some pictures (batch, 3, height, width), to measure what the first normalisation does on average.
@@ -52,16 +57,34 @@ def carry_over(source: CLIPVisionModel, target: nn.Module, pixels: torch.Tensor)
     target.post_layernorm.load_state_dict(source.post_layernorm.state_dict())
 
 
-def distil(name: str, source: CLIPVisionModel, target: nn.Module, pool: Pool, steps: int, batch: int,
-           rng: np.random.Generator) -> None:
-    """Train the target until its features are those of CLIP; prints their mean cosine over all 50 tokens."""
-    source.eval()
-    run = Run(name, target, steps, matrix_rate=0.002, other_rate=5e-4)
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Carry CLIP's vision tower over to the form of BLIP and BLIP-2.")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=13)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+    pool = Pool()
+    source = CLIPVisionModel.from_pretrained(CHECKPOINTS / "clip", dtype=torch.float32).eval()
+    source.set_attn_implementation("eager")
+    target = BlipVisionModel(BlipVisionConfig(**VISION))
+    target.set_attn_implementation("eager")
+    carry_over(source, target, pool.batch(256, rng)[0])
+    run = Run("tower", target, options.steps, matrix_rate=0.002, other_rate=5e-4)
     for _ in run:
-        pixels, _records = pool.batch(batch, rng)
+        pixels, _records = pool.batch(BATCH, rng)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 wanted = source.post_layernorm(source(pixel_values=pixels).last_hidden_state)
             features = target(pixel_values=pixels).last_hidden_state
-        cosine = F.cosine_similarity(features.float(), wanted.float(), dim=-1).mean()
-        run.update(F.mse_loss(features.float(), wanted.float()) + 1 - cosine, batch, cosine=cosine.item())
+        cosine = F.cosine_similarity(features.float(), wanted.float(), dim=-1).mean()  # over all 50 tokens
+        run.update(F.mse_loss(features.float(), wanted.float()) + 1 - cosine, BATCH, cosine=cosine.item())
+
+
+def tower_weights() -> dict[str, torch.Tensor]:
+    """The weights that `main` has made, for a `BlipVisionModel` or a `Blip2VisionModel`."""
+    return torch.load(CACHE / "tower.pt", weights_only=True)["model"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""The models of this chapter: what they are, what they need, and which one suits this machine.
+
+`MODELS` is the chapter's hardware table as data. `decide` is a pure function of model, machine and options, so a
+test can ask what it would do on machines that nobody has at hand; `choose` asks it about this one.
+"""
+
+from argparse import Namespace
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from . import UserError, weights
+from .hardware import Machine, detect, readable_size
+
+GB = 10**9
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
+WHY = {"fp16": "which halves the memory and is fast on a GPU", "bf16": "which this CPU computes in hardware",
+       "fp32": "as this CPU has no BF16 in hardware"}
+EMBEDDED_NAMES = {"clip": "small CLIP", "blip": "small BLIP", "blip2": "small BLIP-2"}
+
+# A card sold with 8 GB shows about 7.6 GiB (8.2 GB) free, less with a desktop on it: a tenth may be missing from
+# what the table asks for. The weights themselves must fit in any case, with a twentieth for intermediate results.
+TOLERANCE, HEADROOM = 0.9, 1.05
+# The embedded models need far less, but a GPU that is this full may fail to start at all.
+EMBEDDED_MEMORY = GB // 2
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the chapter.
+
+    Args:
+        key: What the lessons call it.
+        name: What readers call it.
+        hub_id: Its repository on the Hugging Face Hub.
+        parameters: Number of parameters, shared ones counted once.
+        cpu_memory: Free main memory it needs on a CPU, in bytes; None if it is too large for a CPU.
+        gpu_memory: Free GPU memory it needs, in bytes.
+        gpu_recommended: GPU memory for comfortable work, in bytes.
+        embedded: Folder of its small twin under multimodal/checkpoints; None if it has none.
+        fallback: Key of the model that takes its place on a machine that is too small for it.
+    """
+
+    key: str
+    name: str
+    hub_id: str
+    parameters: int
+    cpu_memory: int | None
+    gpu_memory: int
+    gpu_recommended: int
+    embedded: str | None
+    fallback: str | None = None
+
+    @property
+    def weights_bytes(self) -> int:
+        """Size of the weights in FP32, in bytes."""
+        return 4 * self.parameters
+
+
+MODELS = {model.key: model for model in (
+    Model("clip", "CLIP ViT-B/32", "openai/clip-vit-base-patch32", 151_277_313, 2 * GB, 4 * GB, 4 * GB, "clip"),
+    # The same network in another package, so the same small twin.
+    Model("sbert-clip", "SBERT-CLIP ViT-B/32", "sentence-transformers/clip-ViT-B-32", 151_277_313, 2 * GB, 4 * GB,
+          4 * GB, "clip"),
+    Model("blip", "BLIP-base", "Salesforce/blip-image-captioning-base", 223_971_644, 4 * GB, 6 * GB, 6 * GB, "blip"),
+    Model("blip-vqa", "BLIP-VQA-base", "Salesforce/blip-vqa-base", 361_230_140, 4 * GB, 6 * GB, 6 * GB, None),
+    Model("blip2", "BLIP-2 OPT-2.7B", "Salesforce/blip2-opt-2.7b", 3_744_761_856, None, 8 * GB, 16 * GB, "blip2",
+          "blip-vqa"),
+)}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model, ready for `from_pretrained(choice.path, dtype=choice.dtype).to(choice.device)`.
+
+    Args:
+        key: Key of the model chosen, which differs from the one asked for after a fallback.
+        name: Its name; that of the small twin if `source` is "embedded".
+        path: A folder, or a hub id.
+        source: "embedded", "local weights" or "hub".
+        device: "cpu", "cuda", "mps" or "xpu".
+        dtype_name: "fp32", "fp16" or "bf16".
+        reason: Why all this, in one sentence.
+    """
+
+    key: str
+    name: str
+    path: str
+    source: str
+    device: str
+    dtype_name: str
+    reason: str
+
+    @property
+    def dtype(self):
+        """The precision as a torch.dtype."""
+        import torch
+        return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.dtype_name]
+
+
+def decide(key: str, machine: Machine, models: str = "auto", device: str = "auto", dtype: str = "auto",
+           present: Container[str] = frozenset()) -> Choice:
+    """Which weights to run, where, in which precision, and why.
+
+    Args:
+        key: The model asked for, a key of MODELS.
+        machine: The machine it is to run on.
+        models: "auto": the real model if its weights are on the machine and fit, else the small twin;
+            "hub": the real model if it fits, wherever its weights are; "embedded": the small twin.
+            A model that cannot run hands over to its fallback before the small twin is taken.
+        device: "auto" or a device. "auto" takes the CPU where the GPU is too small for the model.
+        dtype: "auto", "fp32", "fp16" or "bf16". "auto" is FP16 on a GPU, BF16 on a CPU that has it in hardware and
+            FP32 otherwise; always FP32 for the small twins.
+        present: Keys of the models whose real weights are on the machine.
+
+    Raises:
+        UserError: The machine does not have the device.
+    """
+    if device not in ("auto", "cpu", machine.device):
+        has = "a CPU only" if machine.device == "cpu" else f"{machine.device} ({machine.device_name}) and a CPU"
+        raise UserError(f"This machine has no {device} device, it has {has}: leave --device out, or give one that "
+                        "is there.")
+    steps = []
+    if models == "embedded":
+        steps.append("--models embedded asks for the models that come with this project")
+    else:
+        for model in _ladder(key):
+            name = model.name if model.key == key else f"its stand-in {model.name}"
+            place, why = _place(model, machine, device, dtype)
+            if place and models == "auto" and model.key not in present:
+                # The advice fits the first such model only: that is the one which --models hub would take.
+                advice = "" if any("--models hub" in step for step in steps) else ": --models hub fetches them"
+                steps.append(f"the real weights of {name} are not on this machine ({model.hub_id}, "
+                             f"{readable_size(model.weights_bytes)}){advice}")
+                continue
+            steps.append(f"{name} {why}")
+            if place:
+                here = model.key in present
+                steps.append("its weights are on this machine" if here else
+                             f"its weights ({readable_size(model.weights_bytes)}) come from {model.hub_id}")
+                precision = _precision(machine, place, dtype)
+                steps.append(f"in {precision.upper()}, {WHY[precision] if dtype == 'auto' else 'as --dtype asks'}")
+                return Choice(model.key, model.name, model.hub_id, "local weights" if here else "hub", place,
+                              precision, _sentence(steps))
+
+    twin = MODELS[key if MODELS[key].embedded else "blip2"]
+    name = EMBEDDED_NAMES[twin.embedded]
+    if twin.key != key:
+        steps.append(f"{MODELS[key].name} has no small twin, but {name} answers questions too")
+    place = machine.device if device == "auto" else device
+    if device == "auto" and place != "cpu" and machine.device_memory < EMBEDDED_MEMORY:
+        place = "cpu"
+        steps.append(f"the GPU {machine.device_name} has only {readable_size(machine.device_memory)} free, so the "
+                     "CPU computes")
+    precision = "fp32" if dtype == "auto" else dtype
+    why = "as it is so small that half precision would save nothing" if dtype == "auto" else "as --dtype asks"
+    steps.append(f"the embedded {name} runs in {precision.upper()}, {why}")
+    return Choice(twin.key, name, str(CHECKPOINTS / twin.embedded), "embedded", place, precision, _sentence(steps))
+
+
+def choose(key: str, options: Namespace) -> Choice:
+    """The choice for this machine, with weights that are on it: `--models hub` downloads them first.
+
+    Args:
+        key: The model asked for, a key of MODELS.
+        options: What `lesson.common_options` parses: `models`, `device` and `dtype`.
+
+    Raises:
+        UserError: The machine does not have the device, or the weights cannot be had.
+    """
+    found = {}
+    if options.models != "embedded":
+        found = {model.key: folder for model in _ladder(key) if (folder := weights.find(model))}
+    choice = decide(key, detect(), options.models, options.device, options.dtype, found)
+    if choice.source == "hub":
+        return replace(choice, path=str(weights.fetch(MODELS[choice.key])))
+    if choice.source == "local weights":
+        return replace(choice, path=str(found[choice.key]))
+    if lacking := weights.missing(Path(choice.path)):
+        raise UserError(f"The {choice.name} in {choice.path} is not complete ({', '.join(lacking)} missing): get this "
+                        f"project afresh, or train it with python -m training.{Path(choice.path).name}.")
+    return choice
+
+
+def hardware_table() -> str:
+    """The hardware table in Markdown: one row for each model, sizes of the weights in FP32 and FP16."""
+    rows = ["| Model | Parameters | Minimum | Recommended | Weights in FP32 | Weights in FP16 |",
+            "|---|---:|---|---|---:|---:|"]
+    for model in MODELS.values():
+        minimum = (f"CPU, {readable_size(model.cpu_memory)} RAM" if model.cpu_memory else
+                   f"GPU, {readable_size(model.gpu_memory)} VRAM")
+        rows.append(f"| {model.name} | {model.parameters:,} | {minimum} | "
+                    f"GPU, {readable_size(model.gpu_recommended)} VRAM | {readable_size(model.weights_bytes)} | "
+                    f"{readable_size(model.weights_bytes // 2)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _ladder(key: str) -> list[Model]:
+    """The model and those that may take its place, in this order."""
+    ladder = []
+    while key:
+        ladder.append(MODELS[key])
+        key = MODELS[key].fallback
+    return ladder
+
+
+def _place(model: Model, machine: Machine, device: str, dtype: str) -> tuple[str | None, str]:
+    """The device on which the real model can run, or None, and why: what follows its name in a sentence."""
+    obstacles = []
+    for place in dict.fromkeys((machine.device, "cpu")) if device == "auto" else (device,):
+        row = model.cpu_memory if place == "cpu" else model.gpu_memory
+        if row is None:
+            if not obstacles:
+                obstacles.append(f"needs a GPU with {readable_size(model.gpu_memory)}, and " + (
+                    "this machine has none" if machine.device == "cpu" else "--device cpu rules the GPU out"))
+            continue
+        where = "the CPU" if place == "cpu" else f"the GPU {machine.device_name}"
+        free = machine.memory if place == "cpu" else machine.device_memory
+        # HEADROOM matters where --dtype asks for more than the table reckons with, as BLIP-2 in FP32.
+        in_use = HEADROOM * BYTES[_precision(machine, place, dtype)] * model.parameters
+        need = readable_size(max(row, in_use))
+        if free < max(TOLERANCE * row, in_use):
+            obstacles.append(f"needs about {need} on {where}, which has {readable_size(free)} free")
+            continue
+        if place != "cpu" and free < TOLERANCE * model.gpu_recommended:
+            need += f" needed, {readable_size(model.gpu_recommended)} recommended"
+        else:
+            need += " needed"
+        fits = f"{where} (about {need}, {readable_size(free)} free)"
+        return place, f"{obstacles[0]}, so it runs on {fits}" if obstacles else f"fits {fits}"
+    return None, ", and ".join(obstacles)
+
+
+def _precision(machine: Machine, place: str, dtype: str) -> str:
+    if dtype != "auto":
+        return dtype
+    if place != "cpu":
+        return "fp16"
+    return "bf16" if machine.fast_bf16 else "fp32"
+
+
+def _sentence(steps: list[str]) -> str:
+    text = "; ".join(steps) + "."
+    return text[0].upper() + text[1:]

@@ -1,0 +1,226 @@
+"""Every plot of the chapter: each function returns a matplotlib figure that `Lesson.save` writes."""
+
+import math
+import textwrap
+
+import matplotlib
+
+from .lesson import in_notebook
+
+if not in_notebook():
+    matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402  the backend must be chosen first
+import numpy as np  # noqa: E402
+import seaborn as sns  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage  # noqa: E402
+from PIL import Image  # noqa: E402
+
+sns.set_theme(style="white", palette="colorblind", rc={
+    "figure.dpi": 100, "font.size": 10, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
+    "legend.fontsize": 9, "figure.titlesize": 12, "figure.titleweight": "bold"})
+plt.rcParams["figure.max_open_warning"] = 0
+COLOURS = sns.color_palette("colorblind")
+
+
+def wrap(text: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def give_title(figure: Figure, text: str) -> None:
+    """The finding, over the whole width of the figure, in as many lines as it takes."""
+    figure.suptitle(wrap(text, int(figure.get_figwidth() * 10)), x=0.01, ha="left")
+
+
+def thumbnail(image: Image.Image, size: int = 160) -> np.ndarray:
+    """A square RGB array of `size` pixels, cut from the middle of a picture."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return np.asarray(image.crop((left, top, left + side, top + side)).resize((size, size)))
+
+
+def place_thumbnails(axes, images: list[Image.Image], positions: list[tuple[float, float]], inches: float,
+                     coordinates="data", alignment: tuple[float, float] = (0.5, 0.5)) -> None:
+    """Put pictures into a plot at the given points, each `inches` wide."""
+    for image, position in zip(images, positions):
+        picture = OffsetImage(thumbnail(image), zoom=inches * 72 / 160, resample=True)
+        axes.add_artist(AnnotationBbox(picture, position, xycoords=coordinates, frameon=False, pad=0,
+                                       box_alignment=alignment, annotation_clip=False))
+
+
+def picture_grid(images: list[Image.Image], captions: list[str], title: str, columns: int = 4,
+                 edge_colours: list | None = None, width: int = 26) -> Figure:
+    """Pictures in rows, each with a caption above; an edge colour marks a picture (None: no edge)."""
+    rows = math.ceil(len(images) / columns)
+    lines = max(len(textwrap.wrap(c, width)) for c in captions) if captions else 0
+    figure, grid = plt.subplots(rows, columns, figsize=(2.35 * columns, (2.3 + 0.19 * lines) * rows + 0.5),
+                                layout="constrained", squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for i, (axes, image, caption) in enumerate(zip(grid.flat, images, captions)):
+        axes.imshow(thumbnail(image, 320))
+        axes.set_title(wrap(caption, width), fontsize=9, fontweight="normal", loc="center")
+        if edge_colours and edge_colours[i] is not None:
+            axes.set_axis_on()
+            axes.set(xticks=[], yticks=[])
+            for spine in axes.spines.values():
+                spine.set(edgecolor=edge_colours[i], linewidth=4)
+    give_title(figure, title)
+    return figure
+
+
+def similarity_heatmap(similarity: np.ndarray, images: list[Image.Image], texts: list[str], title: str,
+                       label: str = "cosine similarity", number_format: str = ".2f", diagonal: bool = True) -> Figure:
+    """Pictures down the side, texts along the bottom, one number in every cell.
+
+    Args:
+        similarity: (pictures, texts).
+        diagonal: Frame the cells where picture i meets text i.
+    """
+    rows, columns = similarity.shape
+    side = 0.62
+    figure, axes = plt.subplots(figsize=(side * columns + 3.2, side * rows + 2.6), layout="constrained")
+    sns.heatmap(similarity, ax=axes, cmap="viridis", annot=True, fmt=number_format, annot_kws={"fontsize": 8},
+                square=True, linewidths=0.5, cbar_kws={"label": label, "shrink": 0.7})
+    axes.set_xticklabels([wrap(t, 24) for t in texts], rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks([])
+    place_thumbnails(axes, images, [(-0.08, i + 0.5) for i in range(rows)], inches=0.92 * side, alignment=(1, 0.5))
+    # Room for the thumbnails, which the layout does not know of.
+    axes.set_ylabel("pictures", labelpad=side * 80)
+    axes.set_xlabel("texts")
+    if diagonal:
+        for i in range(min(rows, columns)):
+            axes.add_patch(plt.Rectangle((i, i), 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=2.5))
+    give_title(figure, title)
+    return figure
+
+
+def bars(labels: list[str], values: list[float], title: str, xlabel: str, number_format: str = "{:.2f}",
+         highlight: int | None = None, errors: list[float] | None = None) -> Figure:
+    """Horizontal bars with their numbers; one may be highlighted."""
+    figure, axes = plt.subplots(figsize=(8, 0.42 * len(labels) + 1.5), layout="constrained")
+    colours = [COLOURS[1] if i == highlight else COLOURS[0] for i in range(len(labels))]
+    drawn = axes.barh(range(len(labels)), values, color=colours, xerr=errors)
+    axes.bar_label(drawn, [number_format.format(v) for v in values], padding=4, fontsize=9)
+    axes.set_yticks(range(len(labels)), [wrap(label, 44) for label in labels])
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set(xlabel=xlabel)
+    give_title(figure, title)
+    sns.despine(figure)
+    return figure
+
+
+def overlay(image: Image.Image, heat: np.ndarray) -> np.ndarray:
+    """A picture with a map laid over it, bright where the map is high: RGB floats (320, 320, 3).
+
+    Args:
+        heat: (rows, columns) of any scale, one number a patch.
+    """
+    heat = (heat - heat.min()) / max(float(heat.max() - heat.min()), 1e-12)
+    smooth = np.asarray(Image.fromarray(heat.astype(np.float32)).resize((320, 320), Image.Resampling.BICUBIC))
+    smooth = np.clip(smooth, 0, 1)[..., None]
+    picture = thumbnail(image, 320) / 255
+    return picture * (0.35 + 0.4 * smooth) + plt.get_cmap("inferno")(smooth[..., 0])[..., :3] * 0.25 * smooth \
+        + picture * 0.25 * smooth
+
+
+def map_rows(images: list[Image.Image], maps: list[list[np.ndarray]], names: list[list[str]], title: str) -> Figure:
+    """One row a picture: the picture, then the same picture under each of its maps."""
+    columns = 1 + max(len(row) for row in maps)
+    figure, grid = plt.subplots(len(images), columns, figsize=(2.2 * columns, 2.45 * len(images) + 0.5),
+                                layout="constrained", squeeze=False)
+    for row, image, heats, titles in zip(grid, images, maps, names):
+        for axes in row:
+            axes.set_axis_off()
+        row[0].imshow(thumbnail(image, 320))
+        for axes, heat, name in zip(row[1:], heats, titles):
+            axes.imshow(np.clip(overlay(image, heat), 0, 1))
+            axes.set_title(wrap(name, 26), fontsize=9, fontweight="normal", loc="center")
+    give_title(figure, title)
+    return figure
+
+
+def lines(x: list, series: dict[str, list[float]], title: str, xlabel: str, ylabel: str, logarithmic: bool = False,
+          reference: tuple[str, float] | None = None) -> Figure:
+    """Curves with markers over the same x values; a reference is a dashed horizontal line with a name."""
+    figure, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    for (name, values), marker, colour in zip(series.items(), "osD^v", COLOURS):
+        axes.plot(x, values, marker=marker, color=colour, label=name)
+    if reference:
+        axes.axhline(reference[1], linestyle="--", color="0.4", label=reference[0])
+    if logarithmic:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(x, [str(value) for value in x])
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    give_title(figure, title)
+    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    if len(series) > 1 or reference:
+        axes.legend(frameon=False)
+    sns.despine(figure)
+    return figure
+
+
+def patch_view(images: list[Image.Image], pixel_values: np.ndarray, patch_size: int, image_processor) -> Figure:
+    """Pictures beside what is left of them after the processor, with the grid of patches.
+
+    Args:
+        pixel_values: (pictures, 3, height, width), normalised.
+    """
+    figure, grid = plt.subplots(2, len(images), figsize=(2.8 * len(images), 5.9), layout="constrained", squeeze=False)
+    mean, deviation = (np.array(v)[:, None, None] for v in (image_processor.image_mean, image_processor.image_std))
+    for column, image, pixels in zip(grid.T, images, pixel_values):
+        column[0].imshow(image)
+        column[0].set_title(f"{image.width} x {image.height} pixels", fontsize=9, fontweight="normal", loc="center")
+        column[1].imshow(np.clip(pixels * deviation + mean, 0, 1).transpose(1, 2, 0))
+        height, width = pixels.shape[1:]
+        column[1].set_title(f"{width} x {height} pixels, {(width // patch_size) * (height // patch_size)} patches",
+                            fontsize=9, fontweight="normal", loc="center")
+        for position in range(patch_size, width, patch_size):
+            column[1].axvline(position - 0.5, color="white", linewidth=0.7)
+            column[1].axhline(position - 0.5, color="white", linewidth=0.7)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    give_title(figure, "Above what you see, below what the model sees")
+    return figure
+
+
+def picture_and_bars(image: Image.Image, labels: list[str], values: list[float], title: str) -> Figure:
+    """A picture on the left, horizontal bars of probability on the right."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained", width_ratios=(1, 2))
+    left.imshow(thumbnail(image, 320))
+    left.set_axis_off()
+    drawn = right.barh(range(len(labels)), values, color=[COLOURS[1]] + [COLOURS[0]] * (len(labels) - 1))
+    right.bar_label(drawn, [f"{v:.1%}" for v in values], padding=4, fontsize=9)
+    right.set_yticks(range(len(labels)), [wrap(label, 34) for label in labels])
+    right.invert_yaxis()
+    right.set(xlabel="probability", xlim=(0, 1.12))
+    sns.despine(ax=right)
+    give_title(figure, title)
+    return figure
+
+
+def two_clouds(image_embeddings: np.ndarray, text_embeddings: np.ndarray, title: str) -> Figure:
+    """Both kinds of embeddings (N, dimensions), seen so that the gap between them runs from left to right.
+
+    The first axis points from the centre of the texts to that of the pictures; the second is the direction at a right
+    angle to it in which the embeddings vary most. Lines join the pairs.
+    """
+    both = np.concatenate([image_embeddings, text_embeddings])
+    centred = both - both.mean(axis=0)
+    across = image_embeddings.mean(axis=0) - text_embeddings.mean(axis=0)
+    across /= np.linalg.norm(across)
+    rest = centred - np.outer(centred @ across, across)
+    points = np.stack([centred @ across, rest @ np.linalg.svd(rest, full_matrices=False)[2][0]], axis=1)
+    count = len(image_embeddings)
+    figure, axes = plt.subplots(figsize=(7, 4.6), layout="constrained")
+    for image, text in zip(points[:count], points[count:]):
+        axes.plot(*zip(image, text), color="0.8", linewidth=0.8, zorder=0)
+    axes.scatter(*points[:count].T, color=COLOURS[0], marker="o", label="pictures")
+    axes.scatter(*points[count:].T, color=COLOURS[1], marker="^", label="texts")
+    axes.set(xlabel="from the centre of the texts to the centre of the pictures", ylabel="main variation")
+    give_title(figure, title)
+    axes.legend(frameon=False)
+    sns.despine(figure)
+    return figure

@@ -1,0 +1,158 @@
+"""What this machine has: device, free memory, fast precisions; and how long and how much a computation takes."""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine, as far as the choice of a model depends on it.
+
+    Args:
+        device: The best device there is: "cuda" (ROCm calls itself so too), "mps", "xpu" or "cpu".
+        device_name: Its name, as "NVIDIA GeForce RTX 3060".
+        cores: Processor cores that this process may use.
+        memory: Free main memory in bytes.
+        device_memory: Free memory of the accelerator in bytes; 0 on a CPU; what mps may take of the shared memory.
+        fast_bf16: Whether the CPU computes in bf16 in hardware.
+    """
+
+    device: str
+    device_name: str
+    cores: int
+    memory: int
+    device_memory: int
+    fast_bf16: bool
+
+
+def detect() -> Machine:
+    """The machine that this runs on. Takes as long as importing torch does."""
+    import torch
+
+    # Without check_available the answer is what torch was built for, a GPU that may not be there.
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    device = accelerator.type if accelerator and accelerator.type in ("cuda", "mps", "xpu") else "cpu"
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    name = capabilities.get("cpu_name") or "CPU"
+    memory, device_memory = available_memory(), 0
+    if device == "cuda":
+        name, device_memory = torch.cuda.get_device_name(), torch.cuda.mem_get_info()[0]
+    elif device == "xpu":
+        name, device_memory = torch.xpu.get_device_name(), torch.xpu.mem_get_info()[0]
+    elif device == "mps":
+        device_memory = min(memory, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    # torch reaches these instructions through oneDNN: without it bf16 is slower than fp32.
+    fast_bf16 = torch.backends.mkldnn.is_available() and any(
+        capabilities.get(key) for key in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(device, name, cores, memory, device_memory, fast_bf16)
+
+
+def median_seconds(function: Callable[[], object], device: str = "cpu", repeats: int = 5) -> float:
+    """Median wall-clock seconds of one call of `function`, after one call that is not counted.
+
+    An accelerator works on after a call has returned, so the clock waits for it.
+    """
+    def wait() -> None:
+        if device != "cpu":
+            import torch
+            torch.accelerator.synchronize()
+
+    seconds = []
+    for _ in range(repeats + 1):
+        wait()
+        began = time.perf_counter()
+        function()
+        wait()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[1:])
+
+
+def peak_memory() -> int:
+    """The most main memory that this process has held so far, in bytes."""
+    if sys.platform == "win32":
+        import ctypes
+        # PROCESS_MEMORY_COUNTERS: its own size and a count in the first 8 bytes, then PeakWorkingSetSize.
+        counters = (ctypes.c_uint64 * 9)(72)
+        ctypes.windll.kernel32.K32GetProcessMemoryInfo(ctypes.c_void_p(-1), counters, 72)  # -1: this process
+        return counters[1]
+    if sys.platform == "linux":
+        # Not getrusage: a program that another has started inherits the peak of the one that started it.
+        return int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+    import resource
+    # macOS counts in bytes, the other systems in kilobytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def available_memory(root: Path = Path("/")) -> int:
+    """Main memory that a program may still take without swapping, in bytes.
+
+    Args:
+        root: Where Linux shows its proc and sys folders.
+    """
+    if sys.platform == "win32":
+        import ctypes
+        # MEMORYSTATUSEX: its own size and a percentage in the first 8 bytes, then total and available bytes.
+        status = (ctypes.c_uint64 * 8)(64)
+        ctypes.windll.kernel32.GlobalMemoryStatusEx(status)
+        return status[2]
+    if sys.platform == "darwin":
+        return _free_pages(subprocess.run(["vm_stat"], capture_output=True, text=True, check=True).stdout)
+    if sys.platform == "linux":
+        available = re.search(r"MemAvailable:\s*(\d+) kB", (root / "proc/meminfo").read_text())
+        return min([int(available[1]) * 1024, *_container_memory(root)])
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def readable_size(size: int) -> str:
+    """Bytes in the decimal units that disks and downloads are sold in: 605109252 is "605 MB".
+
+    >>> readable_size(14_979_047_424)
+    '15 GB'
+    """
+    number, unit = (size / 1e9, "GB") if size >= 999.5e6 else (size / 1e6, "MB")
+    return f"{number:.3g} {unit}" if number < 100 else f"{number:.0f} {unit}"
+
+
+def _free_pages(report: str) -> int:
+    """Bytes that macOS's vm_stat counts as free or quickly freed."""
+    pages = re.findall(r"Pages (?:free|inactive|speculative):\s*(\d+)", report)
+    return sum(map(int, pages)) * int(re.search(r"page size of (\d+) bytes", report)[1])
+
+
+def _container_memory(root: Path) -> list[int]:
+    """Bytes left under each memory limit that control groups (containers, batch systems) set on this process."""
+    left = []
+    try:
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return left
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            base, limit, usage, cache = root / "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):  # version 1
+            base, cache = root / "sys/fs/cgroup/memory", "total_inactive_file"
+            limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        group = base / path.strip("/")
+        # A limit on any group around ours binds too. Inside a container ours may show as the base itself.
+        for folder in (group, *group.parents):
+            try:
+                statistic = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
+                # Usage counts files that were read; the system drops them when memory is needed.
+                used = int((folder / usage).read_text()) - int(statistic.get(cache, 0))
+                left.append(max(0, int((folder / limit).read_text()) - used))
+            except (OSError, ValueError):  # no such file, or "max": no limit here
+                pass
+            if folder == base:
+                break
+    return left

@@ -1,0 +1,504 @@
+"""The choice of model, device and precision; what the machine has; where weights are found and how they are fetched."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from argparse import Namespace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from multimodal import UserError, catalog, hardware, weights
+from multimodal.catalog import CHECKPOINTS, GB, MODELS, decide
+from multimodal.hardware import Machine
+
+ROOT = Path(__file__).parents[1]
+EVERYTHING = frozenset(MODELS)
+
+# Free memory as such machines report it: a card sold with 8 GB has 8.6e9 bytes, some of them taken.
+MACHINES = {
+    "old laptop": Machine("cpu", "Core i3", 2, 1 * GB, 0, False),
+    "laptop": Machine("cpu", "Core i5", 4, 3 * GB, 0, False),
+    "desktop": Machine("cpu", "Ryzen 5", 6, 12 * GB, 0, False),
+    "server": Machine("cpu", "Xeon with AMX", 32, 200 * GB, 0, True),
+    "2 GB card": Machine("cuda", "GeForce MX130", 4, 6 * GB, int(1.9 * GB), False),
+    "2 GB card, little RAM": Machine("cuda", "GeForce MX130", 4, 1 * GB, int(1.9 * GB), False),
+    "full card": Machine("cuda", "Tesla V100", 16, 60 * GB, int(0.1 * GB), True),
+    "4 GB card": Machine("cuda", "GTX 1650", 6, 10 * GB, int(3.8 * GB), False),
+    "6 GB card": Machine("cuda", "RTX 2060", 6, 10 * GB, int(5.6 * GB), False),
+    "8 GB card": Machine("cuda", "RTX 3070", 8, 20 * GB, int(8.16 * GB), False),
+    "8 GB card, half used": Machine("cuda", "RTX 3070", 8, 20 * GB, int(4.5 * GB), True),
+    "16 GB card": Machine("cuda", "RTX 4080", 16, 50 * GB, int(16.3 * GB), True),
+    "MacBook Air": Machine("mps", "Apple M1", 8, 5 * GB, 5 * GB, False),
+    "Mac Studio": Machine("mps", "Apple M2 Max", 12, 24 * GB, 24 * GB, False),
+    "Intel GPU": Machine("xpu", "Arc A770", 8, 20 * GB, 15 * GB, False),
+}
+
+# model asked for, machine, options, what is chosen, words of the reason
+DECISIONS = [
+    # Real models on CPUs: the memory decides, then bf16 in hardware.
+    ("clip", "desktop", {"models": "hub"}, ("clip", "hub", "cpu", "fp32"), ["605 MB", "openai/", "no BF16"]),
+    ("clip", "server", {"models": "hub"}, ("clip", "hub", "cpu", "bf16"), ["BF16", "in hardware"]),
+    ("sbert-clip", "laptop", {"models": "hub"}, ("sbert-clip", "hub", "cpu", "fp32"), ["about 2 GB needed"]),
+    ("clip", "old laptop", {"models": "hub"}, ("clip", "embedded", "cpu", "fp32"), ["about 2 GB", "has 1 GB free"]),
+    ("blip", "laptop", {"models": "hub"}, ("blip", "embedded", "cpu", "fp32"), ["about 4 GB", "has 3 GB free"]),
+    ("blip", "desktop", {"models": "hub"}, ("blip", "hub", "cpu", "fp32"), ["about 4 GB needed, 12 GB free"]),
+    # On GPUs, in fp16; on the CPU where the GPU is too small.
+    ("clip", "4 GB card", {"models": "hub"}, ("clip", "hub", "cuda", "fp16"), ["GTX 1650", "FP16"]),
+    ("clip", "2 GB card", {"models": "hub"}, ("clip", "hub", "cpu", "fp32"), ["1.9 GB free, so it runs on the CPU"]),
+    ("clip", "2 GB card, little RAM", {"models": "hub"}, ("clip", "embedded", "cuda", "fp32"),
+     ["about 4 GB on the GPU", "and needs about 2 GB on the CPU"]),
+    ("blip", "6 GB card", {"models": "hub"}, ("blip", "hub", "cuda", "fp16"), ["about 6 GB needed"]),
+    ("blip", "8 GB card, half used", {"models": "hub"}, ("blip", "hub", "cpu", "bf16"), ["4.5 GB free", "BF16"]),
+    ("clip", "Mac Studio", {"models": "hub"}, ("clip", "hub", "mps", "fp16"), ["Apple M2 Max"]),
+    ("blip", "MacBook Air", {"models": "hub"}, ("blip", "hub", "cpu", "fp32"), ["Apple M1", "so it runs on the CPU"]),
+    ("blip", "Intel GPU", {"models": "hub"}, ("blip", "hub", "xpu", "fp16"), ["Arc A770"]),
+    # BLIP-2, then BLIP-VQA, then the small one.
+    ("blip2", "16 GB card", {"models": "hub"}, ("blip2", "hub", "cuda", "fp16"), ["about 8 GB needed"]),
+    ("blip2", "8 GB card", {"models": "hub"}, ("blip2", "hub", "cuda", "fp16"), ["16 GB recommended"]),
+    ("blip2", "6 GB card", {"models": "hub"}, ("blip-vqa", "hub", "cuda", "fp16"),
+     ["BLIP-2", "about 8 GB on the GPU", "its stand-in BLIP-VQA-base fits"]),
+    ("blip2", "server", {"models": "hub"}, ("blip-vqa", "hub", "cpu", "bf16"),
+     ["needs a GPU with 8 GB, and this machine has none", "its stand-in BLIP-VQA-base fits the CPU"]),
+    ("blip2", "2 GB card", {"models": "hub"}, ("blip-vqa", "hub", "cpu", "fp32"), ["8 GB", "6 GB", "runs on the CPU"]),
+    ("blip2", "laptop", {"models": "hub"}, ("blip2", "embedded", "cpu", "fp32"),
+     ["needs a GPU with 8 GB", "its stand-in BLIP-VQA-base needs about 4 GB", "small BLIP-2"]),
+    ("blip-vqa", "laptop", {"models": "hub"}, ("blip2", "embedded", "cpu", "fp32"),
+     ["BLIP-VQA-base has no small twin"]),
+    # auto takes what is on the machine and downloads nothing.
+    ("clip", "desktop", {}, ("clip", "embedded", "cpu", "fp32"),
+     ["openai/clip-vit-base-patch32, 605 MB", "--models hub fetches them", "so small that half precision"]),
+    ("clip", "server", {}, ("clip", "embedded", "cpu", "fp32"), ["so small that half precision"]),
+    ("clip", "16 GB card", {}, ("clip", "embedded", "cuda", "fp32"), ["--models hub fetches them"]),
+    ("clip", "desktop", {"present": EVERYTHING}, ("clip", "local weights", "cpu", "fp32"), ["are on this machine"]),
+    ("clip", "old laptop", {"present": EVERYTHING}, ("clip", "embedded", "cpu", "fp32"), ["has 1 GB free"]),
+    ("clip", "desktop", {"models": "hub", "present": EVERYTHING}, ("clip", "local weights", "cpu", "fp32"), []),
+    ("clip", "desktop", {"models": "embedded", "present": EVERYTHING}, ("clip", "embedded", "cpu", "fp32"),
+     ["--models embedded"]),
+    ("blip2", "desktop", {"present": {"blip2", "blip-vqa"}}, ("blip-vqa", "local weights", "cpu", "fp32"),
+     ["this machine has none", "its stand-in"]),
+    ("blip2", "16 GB card", {"present": {"blip-vqa"}}, ("blip-vqa", "local weights", "cuda", "fp16"),
+     ["real weights of BLIP-2 OPT-2.7B are not on this machine", "--models hub fetches them", "its stand-in"]),
+    ("blip2", "desktop", {"present": {"blip2"}}, ("blip2", "embedded", "cpu", "fp32"),
+     ["needs a GPU", "real weights of its stand-in BLIP-VQA-base are not on this machine"]),
+    ("blip-vqa", "desktop", {"models": "embedded"}, ("blip2", "embedded", "cpu", "fp32"), ["small BLIP-2 answers"]),
+    ("clip", "full card", {}, ("clip", "embedded", "cpu", "fp32"), ["only 100 MB free, so the CPU computes"]),
+    # --device and --dtype.
+    ("clip", "16 GB card", {"models": "hub", "device": "cpu"}, ("clip", "hub", "cpu", "bf16"), ["fits the CPU"]),
+    ("blip2", "16 GB card", {"models": "hub", "device": "cpu"}, ("blip-vqa", "hub", "cpu", "bf16"),
+     ["--device cpu rules the GPU out"]),
+    ("clip", "2 GB card", {"models": "hub", "device": "cuda"}, ("clip", "embedded", "cuda", "fp32"), ["1.9 GB free"]),
+    ("clip", "full card", {"device": "cuda"}, ("clip", "embedded", "cuda", "fp32"), []),
+    ("clip", "16 GB card", {"models": "hub", "dtype": "fp32"}, ("clip", "hub", "cuda", "fp32"),
+     ["FP32, as --dtype asks"]),
+    ("clip", "desktop", {"models": "hub", "dtype": "bf16"}, ("clip", "hub", "cpu", "bf16"), ["BF16, as --dtype asks"]),
+    ("clip", "desktop", {"dtype": "fp16"}, ("clip", "embedded", "cpu", "fp16"), ["FP16, as --dtype asks"]),
+    ("blip2", "16 GB card", {"models": "hub", "dtype": "fp32"}, ("blip2", "hub", "cuda", "fp32"), ["15.7 GB"]),
+    ("blip2", "8 GB card", {"models": "hub", "dtype": "fp32"}, ("blip-vqa", "hub", "cuda", "fp32"), ["15.7 GB"]),
+]
+
+
+@pytest.mark.parametrize("key, machine, options, expected, words", DECISIONS,
+                         ids=[f"{key}-{machine}-{i}" for i, (key, machine, *_) in enumerate(DECISIONS)])
+def test_decisions(key, machine, options, expected, words):
+    choice = decide(key, MACHINES[machine], **options)
+    assert (choice.key, choice.source, choice.device, choice.dtype_name) == expected, choice.reason
+    for word in words:
+        assert word in choice.reason
+
+
+def test_every_combination_keeps_the_promises():
+    reasons = set()
+    for key, machine, models, device, dtype, present in itertools.product(
+            MODELS, MACHINES.values(), ("auto", "hub", "embedded"), ("auto", "cpu", "gpu"),
+            ("auto", "fp32", "fp16", "bf16"), (frozenset(), EVERYTHING)):
+        device = machine.device if device == "gpu" else device
+        choice = decide(key, machine, models, device, dtype, present)
+        assert choice == decide(key, machine, models, device, dtype, present)
+        assert choice.device in (("cpu", machine.device) if device == "auto" else (device,))
+        assert dtype in ("auto", choice.dtype_name)
+        if models == "embedded":
+            assert choice.source == "embedded"
+        if models == "auto":
+            assert choice.source != "hub"
+        if choice.source == "embedded":
+            assert Path(choice.path).parent == CHECKPOINTS and choice.name.startswith("small")
+        else:
+            assert (choice.path, choice.name) == (MODELS[choice.key].hub_id, MODELS[choice.key].name)
+            free = machine.memory if choice.device == "cpu" else machine.device_memory
+            assert free > catalog.BYTES[choice.dtype_name] * MODELS[choice.key].parameters
+        if choice.key != key:
+            assert MODELS[key].name in choice.reason
+        assert choice.reason.count("--models hub") <= 1
+        assert choice.reason.endswith(".") and "\n" not in choice.reason and "  " not in choice.reason
+        reasons.add(choice.reason)
+    assert len(reasons) > 100
+
+
+@pytest.mark.parametrize("machine, device, has", [
+    ("desktop", "cuda", "a CPU only"), ("MacBook Air", "cuda", "mps (Apple M1)"), ("16 GB card", "xpu", "RTX 4080")])
+@pytest.mark.parametrize("models", ["auto", "embedded"])
+def test_a_device_that_is_not_there(machine, device, has, models):
+    with pytest.raises(UserError, match=f"no {device} device") as error:
+        decide("clip", MACHINES[machine], models=models, device=device)
+    assert has in str(error.value) and error.value.status == 2
+
+
+def test_the_table_says_what_the_models_need():
+    table = catalog.hardware_table()
+    for row in ("| CLIP ViT-B/32 | 151,277,313 | CPU, 2 GB RAM | GPU, 4 GB VRAM | 605 MB | 303 MB |",
+                "| BLIP-base | 223,971,644 | CPU, 4 GB RAM | GPU, 6 GB VRAM | 896 MB | 448 MB |",
+                "| BLIP-2 OPT-2.7B | 3,744,761,856 | GPU, 8 GB VRAM | GPU, 16 GB VRAM | 15 GB | 7.49 GB |"):
+        assert row in table.splitlines()
+    assert len(table.splitlines()) == 2 + len(MODELS)
+
+
+def test_parameter_counts_are_those_of_the_architectures():
+    """The library's default settings are those of the base models; on the meta device they need no memory."""
+    import torch
+    import transformers as hf
+
+    opt = hf.OPTConfig(hidden_size=2560, num_hidden_layers=32, num_attention_heads=32, ffn_dim=10240,
+                       word_embed_proj_dim=2560, vocab_size=50304)
+    with torch.device("meta"):
+        built = {"clip": hf.CLIPModel(hf.CLIPConfig()), "blip": hf.BlipForConditionalGeneration(hf.BlipConfig()),
+                 "blip-vqa": hf.BlipForQuestionAnswering(hf.BlipConfig()),
+                 "blip2": hf.Blip2ForConditionalGeneration(hf.Blip2Config(text_config=opt))}
+    for key, model in built.items():
+        assert model.num_parameters() == MODELS[key].parameters
+
+
+@pytest.mark.parametrize("size, text", [
+    (605_109_252, "605 MB"), (999_600_000, "1 GB"), (14_979_047_424, "15 GB"), (1_444_920_560, "1.44 GB"),
+    (1_081_000_000_000, "1081 GB"), (0, "0 MB")])
+def test_readable_sizes(size, text):
+    assert hardware.readable_size(size) == text
+
+
+def test_this_machine():
+    import torch
+
+    machine = hardware.detect()
+    assert machine.device in ("cpu", "cuda", "mps", "xpu") and machine.device_name
+    assert 1 <= machine.cores <= os.cpu_count()
+    assert 10**8 < machine.memory < 10**14
+    assert (machine.device_memory > 0) == (machine.device != "cpu")
+    if machine.device != "cpu":
+        torch.ones(2, device=machine.device).sum().item()
+
+
+def test_peak_memory_grows_and_is_not_inherited():
+    block = b"x" * 300_000_000
+    # A program started by this one reports its own peak.
+    before, after = map(int, run_python("from multimodal.hardware import peak_memory; print(peak_memory()); "
+                                        "block = b'x' * 100_000_000; print(peak_memory())").stdout.split())
+    assert 10**6 < before < 100e6 < after < len(block) < hardware.peak_memory()
+
+
+def test_median_seconds_leaves_the_warm_up_out():
+    calls = []
+
+    def slow_at_first():
+        calls.append(1)
+        time.sleep(0.2 if len(calls) == 1 else 0.002)
+
+    seconds = hardware.median_seconds(slow_at_first, repeats=3)
+    assert len(calls) == 4
+    assert 0.002 <= seconds < 0.1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells by files, which can be made up")
+@pytest.mark.parametrize("groups, files, expected", [
+    ("", {}, 8_000_000 * 1024),
+    ("0::/box\n", {"box/memory.max": 3 * GB, "box/memory.current": 2 * GB, "box/memory.stat": f"inactive_file {GB}\n"},
+     2 * GB),
+    ("0::/box/inner\n", {"box/inner/memory.max": "max", "box/inner/memory.current": 1, "box/inner/memory.stat": "",
+                         "box/memory.max": 3 * GB, "box/memory.current": GB, "box/memory.stat": ""}, 2 * GB),
+    ("0::/box\n", {"box/memory.max": "max", "box/memory.current": 1, "box/memory.stat": ""}, 8_000_000 * 1024),
+    # A container often sees its own group at the base, under a path that does not exist inside.
+    ("4:cpu,memory:/docker/0123\n", {"memory/memory.limit_in_bytes": GB, "memory/memory.usage_in_bytes": GB // 4,
+                                     "memory/memory.stat": "total_inactive_file 0\n"}, 3 * GB // 4),
+    ("4:memory:/docker/0123\n", {"memory/memory.limit_in_bytes": 9223372036854771712, "memory/memory.stat": "",
+                                 "memory/memory.usage_in_bytes": GB // 4}, 8_000_000 * 1024),
+])
+def test_containers_limit_the_free_memory(tmp_path, groups, files, expected):
+    contents = {"proc/meminfo": "MemTotal: 16000000 kB\nMemAvailable:    8000000 kB\n", "proc/self/cgroup": groups,
+                **{f"sys/fs/cgroup/{name}": str(text) for name, text in files.items()}}
+    for name, text in contents.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert hardware.available_memory(tmp_path) == expected
+
+
+def test_free_memory_of_a_mac():
+    report = ("Mach Virtual Memory Statistics: (page size of 16384 bytes)\nPages free:                    1000.\n"
+              "Pages active:                 90000.\nPages inactive:                 200.\nPages speculative:    30.\n"
+              "Pages purgeable:                  7.\n")
+    assert hardware._free_pages(report) == 1230 * 16384
+
+
+# Weights on this machine
+
+
+def safetensors(size: int = 16) -> bytes:
+    """A file of weights with one tensor of `size` bytes."""
+    header = json.dumps({"__metadata__": {"format": "pt"},
+                         "weight": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    return len(header).to_bytes(8, "little") + header + b"\1" * size
+
+
+CLIP_FILES = {"config.json": b"{}", "preprocessor_config.json": b"{}", "tokenizer_config.json": b"{}",
+              "vocab.json": b"{}", "merges.txt": b"#", "model.safetensors": safetensors()}
+INDEX = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+BLIP2_FILES = {"config.json": b"{}", "processor_config.json": b"{}", "tokenizer.json": b"{}",
+               "model.safetensors.index.json": json.dumps(INDEX).encode(),
+               "model-00001-of-00002.safetensors": safetensors(8), "model-00002-of-00002.safetensors": safetensors(9)}
+SBERT_FILES = {"modules.json": b'[{"idx": 0, "name": "0", "path": "0_CLIPModel", "type": "CLIPModel"}]',
+               **{f"0_CLIPModel/{name}": content for name, content in CLIP_FILES.items()}}
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def without(files: dict[str, bytes], name: str, **instead: bytes) -> dict[str, bytes]:
+    return {key: content for key, content in files.items() if key != name} | {
+        key.replace("__", "."): content for key, content in instead.items()}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty hub cache; the call cache(model, files) puts a snapshot into it, as huggingface_hub does."""
+    for name in ("MULTIMODAL_WEIGHTS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+
+    def put(model, files, commit="0" * 39 + "1", main=True):
+        repository = tmp_path / "home/hub" / f"models--{model.hub_id.replace('/', '--')}"
+        if main:
+            write(repository, {"refs/main": commit.encode()})
+        return write(repository / "snapshots" / commit, files)
+    return put
+
+
+@pytest.mark.parametrize("key, files", [
+    ("clip", CLIP_FILES), ("sbert-clip", SBERT_FILES), ("blip2", BLIP2_FILES),
+    ("blip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=b"PK\3\4 and so on")),
+    ("blip", without(without(CLIP_FILES, "vocab.json"), "merges.txt", vocab__txt=b"[PAD]"))])
+def test_complete_weights_are_found(cache, key, files):
+    folder = cache(MODELS[key], files)
+    assert weights.find(MODELS[key]) == folder
+    assert all(weights.find(model) is None for model in MODELS.values() if model.key != key)
+
+
+@pytest.mark.parametrize("key, files, lacking", [
+    ("clip", without(CLIP_FILES, "config.json"), "config.json"),
+    ("clip", without(CLIP_FILES, "preprocessor_config.json"), "preprocessor_config.json"),
+    ("clip", without(CLIP_FILES, "merges.txt"), "the tokenizer's vocabulary"),
+    ("clip", without(CLIP_FILES, "model.safetensors"), "model.safetensors"),
+    ("clip", CLIP_FILES | {"model.safetensors": safetensors()[:-1]}, "model.safetensors"),
+    ("clip", CLIP_FILES | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1\n"}, "model.safetensors"),
+    ("clip", CLIP_FILES | {"model.safetensors": b""}, "model.safetensors"),
+    ("clip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=b"version https://git-lfs"),
+     "pytorch_model.bin"),
+    ("blip2", without(BLIP2_FILES, "model-00002-of-00002.safetensors"), "model-00002-of-00002.safetensors"),
+    ("blip2", BLIP2_FILES | {"model.safetensors.index.json": b'{"weight_map": '},
+     "a readable model.safetensors.index.json"),
+    ("sbert-clip", without(SBERT_FILES, "0_CLIPModel/model.safetensors"), "model.safetensors"),
+    ("sbert-clip", without(SBERT_FILES, "modules.json"), "config.json"),
+    ("sbert-clip", SBERT_FILES | {"modules.json": b""}, "a readable modules.json")])
+def test_partial_weights_are_not_found(cache, key, files, lacking):
+    folder = cache(MODELS[key], files)
+    assert lacking in weights.missing(folder)
+    assert weights.find(MODELS[key]) is None
+
+
+def test_main_comes_first_and_an_older_complete_snapshot_will_do(cache):
+    older = cache(MODELS["clip"], CLIP_FILES, commit="a" * 40, main=False)
+    partial = cache(MODELS["clip"], without(CLIP_FILES, "config.json"), commit="b" * 40)
+    assert weights.find(MODELS["clip"]) == older
+    write(partial, CLIP_FILES)
+    assert weights.find(MODELS["clip"]) == partial
+
+
+def test_a_folder_of_the_readers_own(cache, tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    cache(MODELS["clip"], CLIP_FILES)
+    clip = write(own / "openai--clip-vit-base-patch32", CLIP_FILES)
+    blip = write(own / "blip-image-captioning-base", CLIP_FILES)
+    monkeypatch.setenv("MULTIMODAL_WEIGHTS", str(own))
+    assert (weights.find(MODELS["clip"]), weights.find(MODELS["blip"])) == (clip, blip)
+    assert weights.find(MODELS["blip2"]) is None
+    (blip / "config.json").unlink()
+    with pytest.raises(UserError, match="blip-image-captioning-base .* is not complete, config.json missing"):
+        weights.find(MODELS["blip"])
+    monkeypatch.setenv("MULTIMODAL_WEIGHTS", str(own / "nowhere"))
+    with pytest.raises(UserError, match="nowhere, which is not a folder"):
+        weights.find(MODELS["clip"])
+
+
+def test_choose_loads_from_the_folder_found(cache):
+    folder = cache(MODELS["clip"], CLIP_FILES)
+    for models in ("auto", "hub"):
+        choice = catalog.choose("clip", Namespace(models=models, device="cpu", dtype="fp32"))
+        assert (choice.path, choice.source, str(choice.dtype)) == (str(folder), "local weights", "torch.float32")
+
+
+def test_choose_says_when_an_embedded_model_is_missing(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "CHECKPOINTS", tmp_path)
+    with pytest.raises(UserError, match="small CLIP in .* is not complete .*model.safetensors missing"):
+        catalog.choose("clip", Namespace(models="embedded", device="auto", dtype="auto"))
+
+
+def test_looking_for_weights_is_quick(cache):
+    began = time.perf_counter()
+    assert not any(weights.find(model) for model in MODELS.values())
+    assert time.perf_counter() - began < 0.05
+
+
+# Fetching, in a process of its own: huggingface_hub reads the environment when it is imported.
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
+    dropped = ("HF_", "TRANSFORMERS_OFFLINE", "MULTIMODAL_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    kept = {key: value for key, value in os.environ.items() if not key.upper().startswith(dropped)}
+    return subprocess.run([sys.executable, "-c", code], check=False, env=kept | environment, cwd=ROOT, timeout=60,
+                          capture_output=True, text=True)
+
+
+def fetch(key: str, home: Path, **environment: str) -> tuple[subprocess.CompletedProcess, float]:
+    began = time.perf_counter()
+    result = run_python(f"""
+import sys
+from multimodal import UserError, weights
+from multimodal.catalog import MODELS
+try:
+    print("folder:", weights.fetch(MODELS[{key!r}]))
+except UserError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.status)
+""", HF_HOME=str(home), **environment)
+    return result, time.perf_counter() - began
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A hub with one repository: `server.files` by name, or sizes alone, or silence."""
+
+    protocol_version = "HTTP/1.1"
+    commit = "c" * 40
+
+    def do_GET(self):
+        files = self.server.files
+        if files is None:
+            time.sleep(5)
+            return
+        self.server.asked.append(path := self.path.split("?")[0])
+        sizes = {name: content if isinstance(content, int) else len(content) for name, content in files.items()}
+        if "/tree/" in path:
+            body = json.dumps([{"type": "file", "path": name, "size": size, "oid": f"{name}-1"}
+                               for name, size in sizes.items()]).encode()
+        elif path.startswith("/api/models/"):
+            body = json.dumps({"id": "openai/clip-vit-base-patch32", "sha": self.commit, "siblings": [
+                {"rfilename": name, "size": size} for name, size in sizes.items()]}).encode()
+        else:
+            body = files.get(path.split("/resolve/" + self.commit + "/")[-1])
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.send_header("ETag", f'"{abs(hash(path)):x}"')
+        self.send_header("X-Repo-Commit", self.commit)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body or b"")
+
+    do_HEAD = do_GET
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def hub():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    server.daemon_threads, server.asked, server.files = True, [], {}
+    server.block_on_close = False
+    server.address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_fetch_takes_what_is_needed_and_no_more(hub, tmp_path):
+    hub.files = CLIP_FILES | {"pytorch_model.bin": b"no", "tf_model.h5": b"no", "flax_model.msgpack": b"no",
+                              "README.md": b"no", "onnx/model.onnx": b"no", "onnx/config.json": b"no"}
+    result, _ = fetch("clip", tmp_path, HF_ENDPOINT=hub.address)
+    assert result.returncode == 0, result.stderr
+    first, last = result.stdout.splitlines()
+    assert f"Downloading openai/clip-vit-base-patch32 from {hub.address}" in first
+    assert f"in {len(CLIP_FILES)} files" in first and "GB free" in first
+    folder = Path(last.removeprefix("folder: "))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == CLIP_FILES
+    assert all(path.startswith(("/api/models/openai/", "/openai/")) for path in hub.asked)
+    # Now it is here, and nobody is asked again.
+    asked = len(hub.asked)
+    again, _ = fetch("clip", tmp_path, HF_ENDPOINT=hub.address, HF_HUB_OFFLINE="1")
+    assert (again.stdout.strip(), len(hub.asked)) == (f"folder: {folder}", asked)
+
+
+def test_fetch_takes_bin_where_there_are_no_safetensors(hub, tmp_path):
+    hub.files = without(SBERT_FILES, "0_CLIPModel/model.safetensors")
+    hub.files["0_CLIPModel/pytorch_model.bin"] = b"PK\3\4 and so on"
+    result, _ = fetch("sbert-clip", tmp_path, HF_ENDPOINT=hub.address)
+    assert result.returncode == 0, result.stderr
+    assert (Path(result.stdout.splitlines()[-1].removeprefix("folder: ")) / "0_CLIPModel/pytorch_model.bin").is_file()
+
+
+def test_fetch_refuses_a_disk_that_is_too_small(hub, tmp_path):
+    hub.files = {name: 10**17 if name == "model.safetensors" else 100 for name in CLIP_FILES}
+    result, _ = fetch("clip", tmp_path, HF_ENDPOINT=hub.address)
+    assert result.returncode == 1
+    assert "openai/clip-vit-base-patch32 needs 100000000 GB: make room" in result.stderr
+    assert not any("/resolve/" in path for path in hub.asked)
+
+
+def test_fetch_from_a_mirror_that_lacks_a_file(hub, tmp_path):
+    hub.files = without(CLIP_FILES, "merges.txt")
+    result, _ = fetch("clip", tmp_path, HF_ENDPOINT=hub.address)
+    assert result.returncode == 1
+    assert "the tokenizer's vocabulary missing there" in result.stderr
+
+
+@pytest.mark.parametrize("environment, why", [
+    ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "could not be fetched from http://127.0.0.1:9 ([Errno"),
+    ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids fetching it"),
+    ({"HF_ENDPOINT": "silent", "HF_HUB_ETAG_TIMEOUT": "1"}, "timed out")])
+def test_fetch_without_a_network_says_the_ways_out(hub, tmp_path, environment, why):
+    if environment.get("HF_ENDPOINT") == "silent":
+        hub.files, environment = None, environment | {"HF_ENDPOINT": hub.address}
+    result, seconds = fetch("clip", tmp_path, **environment)
+    assert result.returncode == 1
+    assert why in result.stderr
+    assert len(result.stderr.splitlines()) == 1 and "Traceback" not in result.stderr
+    for way in ("MULTIMODAL_WEIGHTS=FOLDER", "openai--clip-vit-base-patch32", "--models embedded"):
+        assert way in result.stderr
+    assert ("HF_ENDPOINT=https://hf-mirror.com" in result.stderr) == ("HF_HUB_OFFLINE" not in environment)
+    assert seconds < 15
+
+
+def test_nothing_heavy_is_imported(tmp_path):
+    result = run_python(
+        "import sys; from multimodal import catalog, hardware, weights\n"
+        "assert not any(weights.find(model) for model in catalog.MODELS.values())\n"
+        "print([name for name in ('torch', 'transformers', 'huggingface_hub', 'numpy') if name in sys.modules])",
+        HF_HOME=str(tmp_path))
+    assert result.stdout.strip() == "[]", result.stderr
