@@ -224,3 +224,93 @@ def two_clouds(image_embeddings: np.ndarray, text_embeddings: np.ndarray, title:
     axes.legend(frameon=False)
     sns.despine(figure)
     return figure
+
+
+def search_results(queries: list[tuple[Image.Image | None, str]], results: list[list[tuple[Image.Image, str]]],
+                   title: str) -> Figure:
+    """One row a query: on the left the query (a picture, a text or both), then what it found, best first.
+
+    Args:
+        results: For each query the pictures found, each with the words to stand above it.
+    """
+    columns = 1 + max(len(row) for row in results)
+    figure, grid = plt.subplots(len(queries), columns, figsize=(1.9 * columns, 2.2 * len(queries) + 0.5),
+                                layout="constrained", squeeze=False)
+    for row, (image, text), found in zip(grid, queries, results):
+        for axes in row:
+            axes.set(xticks=[], yticks=[])
+            sns.despine(ax=axes, left=True, bottom=True)
+        if image is None:
+            row[0].text(0.5, 0.5, wrap(text, 18), ha="center", va="center", fontsize=11)
+            row[0].set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        else:
+            row[0].imshow(thumbnail(image, 320))
+            row[0].set_title(wrap(text, 24), fontsize=9)
+        for spine in row[0].spines.values():
+            spine.set(visible=True, edgecolor=COLOURS[1], linewidth=2.5)
+        for axes, (picture, words) in zip(row[1:], found):
+            axes.imshow(thumbnail(picture, 320))
+            axes.set_title(wrap(words, 24), fontsize=9)
+    give_title(figure, title)
+    return figure
+
+
+def picture_notes(images: list[Image.Image], notes: list[list[tuple[str, str]]], title: str,
+                  columns: int = 2) -> Figure:
+    """Pictures, each with lines of text at its right: pairs of a name, as "greedy", and what it says."""
+    name_width = max(len(name) for lines_of_one in notes for name, _ in lines_of_one) + 2
+    width = 58 if columns == 1 else 42  # characters of a name and its text
+    wrapped = [[(name, textwrap.wrap(text, width - name_width) or [""]) for name, text in lines_of_one]
+               for lines_of_one in notes]
+    deepest = max(sum(len(text) for _, text in lines_of_one) for lines_of_one in wrapped)
+    rows, height = math.ceil(len(images) / columns), max(1.6, 0.19 * deepest + 0.1)
+    figure, grid = plt.subplots(rows, 2 * columns, figsize=(5.2 * columns, height * rows + 0.5), layout="constrained",
+                                squeeze=False, width_ratios=(1, 2.2) * columns)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for (left, right), image, lines_of_one in zip(grid.reshape(-1, 2), images, wrapped):
+        left.imshow(thumbnail(image, 320))
+        left.set_anchor("N")
+        right.set(xlim=(0, width), ylim=(height / 0.19, 0))
+        line = 0.0
+        for name, text in lines_of_one:
+            right.text(0, line, name, va="top", fontsize=9, color="0.4")
+            right.text(name_width, line, "\n".join(text), va="top", fontsize=9)
+            line += len(text)
+    give_title(figure, title)
+    return figure
+
+
+def grouped_bars(labels: list[str], series: dict[str, list[float]], title: str, xlabel: str,
+                 number_format: str = "{:.0%}") -> Figure:
+    """Horizontal bars with their numbers, for every label one of each series."""
+    figure, axes = plt.subplots(figsize=(8, 0.32 * len(labels) * len(series) + 1.6), layout="constrained")
+    thickness = 0.8 / len(series)
+    for i, ((name, values), colour) in enumerate(zip(series.items(), (COLOURS[0], COLOURS[1], COLOURS[2]))):
+        places = [row + (i - (len(series) - 1) / 2) * thickness for row in range(len(labels))]
+        drawn = axes.barh(places, values, thickness, color=colour, label=name)
+        axes.bar_label(drawn, [number_format.format(v) for v in values], padding=4, fontsize=9)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.set_xlabel(xlabel)
+    figure.legend(loc="outside lower center", ncols=len(series), frameon=False)
+    give_title(figure, title)
+    sns.despine(figure)
+    return figure
+
+
+def bar_panels(labels: list[str], panels: dict[str, tuple[list[float], str]], title: str) -> Figure:
+    """Panels side by side over the same labels, each with its own unit: {axis label: (values, number format)}."""
+    figure, row = plt.subplots(1, len(panels), figsize=(3.3 * len(panels), 0.45 * len(labels) + 1.4),
+                               layout="constrained", sharey=True, squeeze=False)
+    for axes, (xlabel, (values, number_format)) in zip(row[0], panels.items()):
+        drawn = axes.barh(range(len(labels)), values, color=COLOURS[:len(labels)])
+        axes.bar_label(drawn, [number_format.format(v) for v in values], padding=4, fontsize=9)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.margins(x=0.25)
+        axes.set_xlabel(xlabel)
+    row[0, 0].invert_yaxis()
+    give_title(figure, title)
+    sns.despine(figure)
+    return figure

@@ -40,3 +40,20 @@ def normalise_answer(answer: str) -> str:
 def is_right(answer: str, expected: str) -> bool:
     """Whether two answers are the same once normalised."""
     return normalise_answer(answer) == normalise_answer(expected)
+
+
+def mean_average_precision(similarity: np.ndarray, relevant: np.ndarray) -> float:
+    """The mean over queries of the average precision: precision at each relevant candidate's place, averaged.
+
+    With one relevant candidate a query, this is the mean reciprocal rank.
+
+    Args:
+        similarity: (queries, candidates). Ties count against the query.
+        relevant: (queries, candidates), true where the candidate answers the query; at least one in every row.
+    """
+    scores = []
+    for row, right in zip(similarity, np.asarray(relevant, bool)):
+        order = np.lexsort((right, -row))  # best first; among equals the wrong ones first
+        places = np.flatnonzero(right[order]) + 1
+        scores.append((np.arange(1, len(places) + 1) / places).mean())
+    return float(np.mean(scores))

@@ -423,17 +423,11 @@ def caption_chinese(scene: Scene) -> str:
 
 def questions_of(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """One question of every kind that applies, and two with a yes or no: one of each."""
-    one = sum(group.count for group in scene.groups) == 1
     found: dict[tuple[str, str], Question] = {}
     for _ in range(60):
         for question in language.questions(scene, rng):
-            # Right but odd to a reader: "Is the cat at night?", "What is this? A dog and a cat".
-            odd = (question.kind == "yes/no" and question.text.endswith((" at night?", " at sunset?", " background?"))
-                   or question.text == "What is this?" and not one
-                   or question.text == "Where was this picture taken?" and scene.place == "plain")
-            if not odd:
-                answer = question.answer if question.kind == "yes/no" else ""
-                found.setdefault((question.kind, answer), question)
+            answer = question.answer if question.kind == "yes/no" else ""
+            found.setdefault((question.kind, answer), question)
     kinds = language.QUESTION_KINDS
     return sorted(found.values(), key=lambda question: kinds.index(question.kind))
 

@@ -37,7 +37,10 @@ LOOKALIKES = (
     {"mountain", "volcano"}, {"whale", "dolphin", "shark", "fish"}, {"crocodile", "lizard"}, {"sheep", "goat"},
     {"tiger", "leopard", "cat"}, {"apple", "tomato", "peach", "cherries"}, {"duck", "swan"}, {"rose", "tulip"},
     {"monkey", "gorilla"}, {"bread", "croissant"}, {"house", "church"}, {"guitar", "violin"}, {"hat", "crown"},
-    {"pear", "avocado", "kiwi"}, {"sun", "star", "sunflower"}, {"moon", "planet"},
+    {"pear", "avocado", "kiwi"}, {"sun", "star", "sunflower"}, {"moon", "planet", "tent"}, {"cake", "candle", "fire"},
+    {"rocket", "volcano", "fire"}, {"snowman", "hat", "scarf"}, {"tree", "palm tree", "broccoli"},
+    {"soccer ball", "basketball", "baseball"}, {"umbrella", "parachute"}, {"television", "laptop"},
+    {"pizza", "cheese", "tomato"}, {"hamburger", "tomato"}, {"dinosaur", "lizard", "crocodile"},
 )
 # Words that English does not count by themselves: said with a measure and never more than one a scene.
 MEASURED = {"glasses": "a pair of glasses", "jeans": "a pair of jeans", "scissors": "a pair of scissors",
@@ -46,8 +49,10 @@ MEASURED = {"glasses": "a pair of glasses", "jeans": "a pair of jeans", "scissor
             "sushi": "a piece of sushi", "cheese": "a piece of cheese"}
 PLURALS = {"sheep": "sheep", "fish": "fish", "deer": "deer", "mouse": "mice", "maple leaf": "maple leaves",
            "cup of coffee": "cups of coffee", "glass of wine": "glasses of wine", "scarf": "scarves",
-           "volcano": "volcanoes", "tomato": "tomatoes", "potato": "potatoes"}
+           "snowman": "snowmen", "volcano": "volcanoes", "tomato": "tomatoes", "potato": "potatoes"}
 CATEGORY_QUESTIONS = {"animal": ("animal", "animals"), "vehicle": ("vehicle", "vehicles"), "food": ("food", None)}
+# In their category in the list of nouns, but nobody would say so.
+MISPLACED = frozenset(("teapot", "parachute"))
 MEASURES_CHINESE = {"animal": "只", "vehicle": "辆", "building": "座", "clothing": "件"}
 SPECIAL_MEASURES_CHINESE = {
     "匹": ("horse",), "头": ("cow", "pig", "elephant"), "条": ("fish", "snake", "scarf", "jeans", "dress"),
@@ -230,9 +235,10 @@ def questions(scene: Scene, rng: np.random.Generator) -> list[Question]:
     name = plural(group.name) if group.count > 1 and group.name not in MEASURED else group.name
     is_plural = group.count > 1 or group.name in ("glasses", "jeans", "scissors", "grapes", "cherries")
     is_are = "are" if is_plural else "is"
-    asked = [_ask_what(scene, group, rng),
-             Question("where", *_pick(rng, (f"Where {is_are} the {name}?", where(scene)),
-                                      ("Where was this picture taken?", where(scene)))),
+    wording = f"Where {is_are} the {name}?"
+    if scene.place != "plain" and rng.random() < 0.5:
+        wording = "Where was this picture taken?"
+    asked = [_ask_what(scene, group, rng), Question("where", wording, where(scene)),
              _ask_yes_no(scene, group, name, is_are, rng)]
     if group.name not in MEASURED:
         asked.append(_ask_how_many(scene, group, rng))
@@ -248,19 +254,17 @@ def questions(scene: Scene, rng: np.random.Generator) -> list[Question]:
     return asked
 
 
-def _pick(rng, *options):
-    return options[rng.integers(len(options))]
-
-
 def _ask_what(scene: Scene, group: Group, rng: np.random.Generator) -> Question:
     everything = join([phrase(g, with_colour=False) for g in scene.groups])
-    general = ("What is in the picture?", "What do you see?", "What is this?", "What is shown in the picture?")
+    general = ["What is in the picture?", "What do you see?", "What is shown in the picture?"]
+    if len(scene.groups) == 1 and group.count == 1:
+        general.append("What is this?")
     if len(scene.groups) > 1 and rng.random() < 0.5:
         side = rng.integers(2)
         return Question("what", f"What is on the {('left', 'right')[side]}?",
                         phrase(scene.groups[-side], with_colour=False))
     alone = sum(g.category == group.category for g in scene.groups) == 1
-    if alone and group.category in CATEGORY_QUESTIONS and rng.random() < 0.3:
+    if alone and group.category in CATEGORY_QUESTIONS and group.name not in MISPLACED and rng.random() < 0.3:
         one, many = CATEGORY_QUESTIONS[group.category]
         subject = f"{many} are" if group.count > 1 and many else f"{one} is"
         return Question("what", f"What {subject} in the picture?", phrase(group, with_colour=False))
@@ -287,8 +291,10 @@ def _ask_yes_no(scene: Scene, group: Group, name: str, is_are: str, rng: np.rand
         asked = phrase(Group(group.noun, count), with_colour=False)
         return Question("yes/no", f"{'Is' if count == 1 else 'Are'} there {asked}?" if count > 1 else
                         f"Is there exactly one {group.name}?", answer)
-    if form < 0.4 and scene.light == "day":
-        place = scene.place if truth else str(rng.choice([p for p in PLACE_PHRASES if p != scene.place]))
+    # Nobody asks whether a cat is at night or on a plain background.
+    askable = [place for place in PLACE_PHRASES if place not in ("night", "sunset", "plain")]
+    if form < 0.4 and scene.place in askable:
+        place = scene.place if truth else str(rng.choice([p for p in askable if p != scene.place]))
         return Question("yes/no", f"{is_are.capitalize()} the {name} {PLACE_PHRASES[place]}?", answer)
     noun = group.noun if truth else absent_noun(scene, rng)
     asked = phrase(Group(noun, 1), with_colour=False)

@@ -42,7 +42,7 @@ SETS = (
     PictogramSet("emojione", "@iconify-json/emojione", "1.2.3", "CC-BY-4.0"),
     PictogramSet("fluent-silhouette", "@iconify-json/fluent-emoji-high-contrast", "1.2.6", "MIT", silhouette=True),
     PictogramSet("emojione-silhouette", "@iconify-json/emojione-monotone", "1.2.1", "CC-BY-4.0", silhouette=True),
-    PictogramSet("fxemoji", "@iconify-json/fxemoji", "1.2.2", "Apache-2.0", held_out=True),
+    PictogramSet("fxemoji", "@iconify-json/fxemoji", "1.2.2", "CC-BY-4.0", held_out=True),
     PictogramSet("streamline", "@iconify-json/streamline-emojis", "1.2.4", "CC-BY-4.0", held_out=True),
 )
 STYLES = tuple(pictogram_set.style for pictogram_set in SETS)
