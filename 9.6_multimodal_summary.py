@@ -1,0 +1,256 @@
+# %% [markdown]
+# # 9.6 Summary: what was measured, what to choose
+#
+# **You learn** what the models of this chapter cost and how good they were, on your machine and in numbers that this
+# chapter has measured; which of them to choose for a task and a machine; and what they must not be trusted with.
+#
+# **It needs** the results of lessons 9.1 to 9.5, if they have been run: what is missing is measured here.
+#
+# **On your own pictures:** `python 9.6_multimodal_summary.py --images holiday/ --query "a dog in the snow"`
+
+# %%
+import json
+
+import torch
+import torch.nn.functional as F
+from transformers import (
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    BlipForConditionalGeneration,
+    BlipForQuestionAnswering,
+    BlipProcessor,
+    CLIPModel,
+    CLIPProcessor,
+)
+
+from multimodal import catalog, figures, hardware, images
+from multimodal.lesson import Lesson
+
+GB = 10**9
+lesson = Lesson("9.6", "Summary: what was measured, what to choose")
+lesson.argument("--query", default="something to eat", metavar="TEXT", help="what to search the pictures for")
+options = lesson.start()
+pictures = images.chosen(options)
+
+# %% [markdown]
+# ## The models once more
+#
+# One function for each thing that the chapter does with a picture. They are the lessons in three lines each.
+
+# %%
+clip_choice = catalog.choose("clip", options)
+lesson.use(clip_choice)
+clip = CLIPModel.from_pretrained(clip_choice.path, dtype=clip_choice.dtype).to(clip_choice.device).eval()
+clip_processor = CLIPProcessor.from_pretrained(clip_choice.path)
+
+blip_choice = catalog.choose("blip", options)
+lesson.use(blip_choice)
+blip = BlipForConditionalGeneration.from_pretrained(blip_choice.path, dtype=blip_choice.dtype).to(blip_choice.device)
+blip_processor = BlipProcessor.from_pretrained(blip_choice.path)
+
+answer_choice = catalog.choose("blip2", options)
+lesson.use(answer_choice)
+answers_class, answers_processor_class = ((Blip2ForConditionalGeneration, Blip2Processor)
+                                          if answer_choice.key == "blip2" else
+                                          (BlipForQuestionAnswering, BlipProcessor))
+answerer = answers_class.from_pretrained(answer_choice.path, dtype=answer_choice.dtype).to(answer_choice.device)
+answerer_processor = answers_processor_class.from_pretrained(answer_choice.path)
+
+
+@torch.inference_mode()
+def embed_pictures(batch: list) -> torch.Tensor:
+    """Normalised embeddings (pictures, dimensions), see 9.1."""
+    inputs = clip_processor(images=batch, return_tensors="pt").to(clip_choice.device, clip_choice.dtype)
+    return F.normalize(clip.get_image_features(**inputs).pooler_output.float(), dim=-1).cpu()
+
+
+@torch.inference_mode()
+def embed_texts(texts: list[str]) -> torch.Tensor:
+    """Normalised embeddings (texts, dimensions), see 9.1."""
+    inputs = clip_processor(text=texts, return_tensors="pt", padding=True, truncation=True).to(clip_choice.device)
+    return F.normalize(clip.get_text_features(**inputs).pooler_output.float(), dim=-1).cpu()
+
+
+@torch.inference_mode()
+def describe(batch: list) -> list[str]:
+    """A caption for each picture, see 9.5."""
+    inputs = blip_processor(images=batch, return_tensors="pt").to(blip_choice.device, blip_choice.dtype)
+    return blip_processor.batch_decode(blip.generate(**inputs, max_new_tokens=40), skip_special_tokens=True)
+
+
+@torch.inference_mode()
+def answer(image, question: str) -> str:
+    """A short answer, see 9.4."""
+    prompt = f"Question: {question} Answer:" if answer_choice.key == "blip2" else question
+    inputs = answerer_processor(images=image, text=prompt, return_tensors="pt").to(answer_choice.device,
+                                                                                   answer_choice.dtype)
+    output = answerer.generate(**inputs, max_new_tokens=20, do_sample=False)
+    if answer_choice.key == "blip2":
+        output = output[:, inputs["input_ids"].shape[1]:]
+    return answerer_processor.batch_decode(output, skip_special_tokens=True)[0].strip()
+
+
+# %% [markdown]
+# ## What it costs
+#
+# Seconds for one picture, text, caption or question, one at a time: what a user waits for. Numbers of lessons that ran
+# before with the same model, device and precision are taken over, the others are measured now.
+
+# %%
+lesson.step("What one call costs on this machine")
+earlier = {}
+for section in ("9.1", "9.2", "9.3", "9.4", "9.5"):
+    path = options.output / section / "results.json"
+    if path.exists():
+        earlier[section] = json.loads(path.read_text(encoding="utf-8"))
+
+
+def measured(section: str, measure: str, choice) -> float | None:
+    """What an earlier lesson measured with this very model on this device in this precision, or None."""
+    results = earlier.get(section, {"models": []})
+    same = any((model["name"], model["device"], model["dtype"]) == (choice.name, choice.device, choice.dtype_name)
+               for model in results["models"])
+    return results["measures"].get(measure) if same else None
+
+
+picture = pictures[0].image
+calls = (  # task, model, lesson and name of its measurement, what to time
+    ("encode a picture", clip_choice, None, None, lambda: embed_pictures([picture])),
+    ("encode a text", clip_choice, None, None, lambda: embed_texts(["a photo of a cat"])),
+    ("caption a picture", blip_choice, "9.5", "seconds_per_caption", lambda: describe([picture])),
+    ("answer a question", answer_choice, "9.4", "seconds_per_question",
+     lambda: answer(picture, "What is in the picture?")),
+)
+costs = []
+for task, choice, section, measure, call in calls:
+    seconds = measured(section, measure, choice) if section else None
+    source = f"lesson {section}" if seconds else "measured now"
+    seconds = seconds or hardware.median_seconds(call, choice.device)
+    costs.append({"task": task, "model": choice.name, "seconds": seconds, "source": source})
+    print(f"   {task:18} {choice.name:22} {1000 * seconds:8.1f} ms   ({source})")
+lesson.record("costs", costs)
+lesson.save(figures.bars([f"{cost['task']} ({cost['model']})" for cost in costs],
+                         [1000 * cost["seconds"] for cost in costs],
+                         f"A caption costs {costs[2]['seconds'] / costs[0]['seconds']:.0f} times as much as an embedding",
+                         "milliseconds, one at a time", "{:.1f}"), "costs")
+
+# %% [markdown]
+# ## How good it was
+#
+# On the gallery, as the lessons before have measured it.
+
+# %%
+lesson.step("How good it was")
+scores = {}
+for section, name, label in (("9.2", "zero_shot_objects", "CLIP, zero-shot, best prompt"),
+                             ("9.2", "zero_shot_places", "CLIP, place, best prompt"),
+                             ("9.5", "objects_right", "BLIP, all objects named"),
+                             ("9.5", "captions_exact", "BLIP, caption exact"),
+                             ("9.4", "accuracy", "BLIP-2, questions right")):
+    value = earlier.get(section, {}).get("measures", {}).get(name)
+    if value is not None:
+        scores[label] = max(value.values()) if isinstance(value, dict) else value
+if scores:
+    for label, share in scores.items():
+        print(f"   {label:32} {share:6.1%}")
+    hardest = min(scores, key=scores.get)
+    lesson.save(figures.bars(list(scores), [100 * share for share in scores.values()],
+                             f"The hardest of what was asked: {hardest} ({scores[hardest]:.0%})",
+                             "percent right on the gallery", "{:.0f}%"), "scores")
+else:
+    print(f"   No lesson has left results in {options.output} yet: python run_all_sections.py 1-5 makes them.")
+lesson.record("scores", scores)
+
+# %% [markdown]
+# ## Four families, and which model to choose
+#
+# | family | how picture and text meet | trained by | good at | examples |
+# |---|---|---|---|---|
+# | dual encoder | only in a dot product | contrast | search, zero-shot labels, millions of pictures | CLIP, SigLIP |
+# | fusion encoder | attention across both | matching, masked words | fine questions about one pair | ViLBERT, UNITER |
+# | encoder and decoder | the decoder's cross-attention | captions (BLIP: and matching) | captions, answers | BLIP, GIT |
+# | projector and language model | picture tokens in the prompt | captions, instructions | conversation | BLIP-2, LLaVA |
+#
+# Flamingo puts gated cross-attention into a frozen language model, between the third and the fourth. After BLIP-2 the
+# field kept the fourth family and made its parts larger: more picture tokens, higher resolution, instruction tuning
+# (InstructBLIP, LLaVA 1.5), then video and many pictures at once (Qwen-VL, InternVL, SmolVLM).
+
+# %%
+lesson.step("Which model for which task and machine")
+machines = {"this machine": hardware.detect(),
+            "laptop, 8 GB": hardware.Machine("cpu", "CPU", 8, 5 * GB, 0, False),
+            "GPU with 8 GB": hardware.Machine("cuda", "GPU", 8, 16 * GB, 8 * GB, False),
+            "GPU with 16 GB": hardware.Machine("cuda", "GPU", 16, 32 * GB, 16 * GB, False)}
+tasks = {"search and labels": ("clip", 2), "search over a folder": ("sbert-clip", 3), "captions": ("blip", 5),
+         "questions, conversation": ("blip2", 4)}
+print(f"   {'':24}" + "".join(f"{name:24}" for name in machines))
+chosen = {}
+for task, (key, section) in tasks.items():
+    row = [catalog.decide(key, machine, models="hub") for machine in machines.values()]
+    chosen[task] = {name: f"{choice.name} {choice.dtype_name.upper()}" for name, choice in zip(machines, row)}
+    print(f"   {task:24}" + "".join(f"{name:24}" for name in chosen[task].values())
+          + f"python run_all_sections.py {section} --models hub")
+lesson.record("chooser", chosen)
+print("\n" + catalog.hardware_table())
+
+# %% [markdown]
+# ## Three applications
+#
+# Each is a few lines around the functions above.
+
+# %%
+lesson.step("A shop's search: words find pictures")
+embeddings = embed_pictures([sample.image for sample in pictures])  # (pictures, dimensions), computed once
+similarity = (embed_texts([options.query]) @ embeddings.T)[0]
+found = similarity.topk(min(8, len(pictures))).indices.tolist()
+print(f"   {options.query!r}: {', '.join(pictures[i].name for i in found)}")
+lesson.record("shop_search", [pictures[i].name for i in found])
+lesson.save(figures.picture_grid([pictures[i].image for i in found],
+                                 [f"{pictures[i].name}, {similarity[i]:.2f}" for i in found],
+                                 f"What the search shows for {options.query!r}, best first"), "shop_search")
+
+# %%
+lesson.step("Accessibility: a picture in words, for a screen reader")
+shown = pictures[:8]
+captions = describe([sample.image for sample in shown])
+first_questions = [answer(sample.image, "What is in the picture?") for sample in shown]
+for sample, caption, said in zip(shown, captions, first_questions):
+    print(f'   <img src="{sample.path.name}" alt="{caption}">   asked what is in it: {said}')
+lesson.record("alternative_texts", dict(zip((sample.name for sample in shown), captions)))
+lesson.save(figures.picture_grid([sample.image for sample in shown], captions,
+                                 "Alternative texts, written by BLIP"), "alternative_texts")
+
+# %% [markdown]
+# Moderation is zero-shot classification with a rule. The rule's threshold trades misses against false alarms; where
+# somebody is harmed by an error, the model may only sort what a person then decides.
+
+# %%
+lesson.step("Moderation: which pictures should a person look at?")
+banned = "a glass of wine"
+policy = embed_texts([f"a picture of {banned}", *dict.fromkeys(sample.caption for sample in images.gallery()[:40])])
+scale = clip.logit_scale.exp().item()
+suspicion = (scale * embeddings @ policy.T).softmax(-1)[:, 0]
+flagged = [i for i in suspicion.argsort(descending=True).tolist() if suspicion[i] > 0.5]
+print(f"   rule: no {banned.removeprefix('a ')}; {len(flagged)} of {len(pictures)} pictures to look at"
+      + "".join(f"\n   {suspicion[i]:6.1%}  {pictures[i].name}" for i in flagged))
+lesson.record("flagged", [pictures[i].name for i in flagged])
+lesson.finish()
+
+# %% [markdown]
+# ## Limits
+#
+# - **Hallucination:** a captioner writes what usually stands in such pictures. Measure it (9.4, 9.5) before you rely
+#   on it, and never let a caption be the only source of a fact.
+# - **Bias:** what the training pictures showed too often or never, the model has learned so. Test on your own data.
+# - **Privacy:** all models of this chapter run on your machine, no picture leaves it. With an API this is different:
+#   read where pictures go and how long they stay.
+# - **Medicine and law:** these models were not trained for it and nobody has tested them for it.
+#
+# ## Exercises
+#
+# 1. Change the rule of the moderation scene to something that the gallery shows, and choose the threshold so that no
+#    such picture is missed. How many false alarms does that cost?
+# 2. Your shop has ten million pictures. Which of the four costs above grows with that number, and which does not?
+# 3. Run lesson 9.5 with `--models hub` if you can, and run this one again: which of the differences surprised you?
+#
+# **Where next:** the papers of CLIP (arXiv 2103.00020), BLIP (2201.12086), BLIP-2 (2301.12597) and LLaVA (2304.08485).

@@ -1,0 +1,141 @@
+"""The lessons themselves, on the embedded models: the whole chapter once as a reader runs it, and what it left."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+SECTIONS = ("9.1", "9.2", "9.3", "9.4", "9.5", "9.6")
+LESSONS = {path.name[:3]: path for path in sorted(ROOT.glob("9.*.py"))}
+
+
+def run(arguments: list, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run a Python program of the chapter from another folder, with no network to lean on."""
+    return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=400,
+                          env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": ""} | environment)
+
+
+@pytest.fixture(scope="session")
+def chapter(tmp_path_factory) -> tuple[str, Path]:
+    """What the runner printed, and its output folder, after all six lessons."""
+    folder = tmp_path_factory.mktemp("chapter")
+    finished = run([ROOT / "run_all_sections.py", "--models", "embedded"], folder)
+    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-4000:]
+    return finished.stdout, folder / "outputs"
+
+
+@pytest.fixture(scope="session")
+def measures(chapter) -> dict[str, dict]:
+    """Section to what it measured."""
+    _, outputs = chapter
+    return {section: json.loads((outputs / section / "results.json").read_text())["measures"] for section in SECTIONS}
+
+
+def test_six_lessons_with_six_files():
+    assert tuple(LESSONS) == SECTIONS
+
+
+def test_the_closing_table_tells_the_truth(chapter):
+    text, outputs = chapter
+    assert "6 of 6 sections succeeded" in text
+    for section in SECTIONS:
+        row = re.search(rf"^{re.escape(section)} +succeeded +([\d.]+) +([\d.]+) GB +(\d+) ", text, re.MULTILINE)
+        assert row, f"no row for {section}"
+        assert float(row[1]) > 0.5, "a lesson that ends at once did not run"
+        assert 0.2 < float(row[2]) < 2.5, "peak memory in GB"
+        results = json.loads((outputs / section / "results.json").read_text())
+        assert int(row[3]) == len(results["figures"]) == len(list((outputs / section).glob("*.png"))) > 0
+        assert all(model["source"] == "embedded" for model in results["models"])
+
+
+def test_figures_are_pictures_of_a_readable_size(chapter):
+    _, outputs = chapter
+    for path in outputs.glob("9.*/*.png"):
+        with Image.open(path) as figure:
+            figure.verify()
+            assert min(figure.size) > 200 and max(figure.size) > 700, path.name
+
+
+def test_9_1_matches_the_classic_pictures_and_the_models_own_loss(measures):
+    cosine = measures["9.1"]["cosine"]
+    assert [row.index(max(row)) for row in cosine] == [0, 1, 2]
+    loss = measures["9.1"]["contrastive_loss"]
+    assert loss["written_out"] == pytest.approx(loss["model"], abs=1e-5)
+    assert loss["model"] < 0.5  # guessing among 16 gives 2.77
+
+
+def test_9_2_classifies_and_retrieves_far_better_than_chance(measures):
+    accuracy = measures["9.2"]["zero_shot_objects"]
+    assert len(accuracy) >= 3 and max(accuracy.values()) > 0.8  # chance is below 2%
+    assert max(measures["9.2"]["zero_shot_places"].values()) > 0.8  # chance is 10%
+
+
+def test_9_4_answers_better_than_a_blind_model(measures):
+    by_kind = measures["9.4"]["accuracy_by_kind"]
+    assert set(by_kind) == {"what", "how many", "where", "side", "colour", "yes/no"}
+    blind = measures["9.4"]["accuracy_by_kind_blind"]
+    for kind in by_kind:
+        assert by_kind[kind] > blind[kind], kind
+    assert measures["9.4"]["accuracy"] > 0.7
+
+
+def test_9_5_names_what_is_there(measures):
+    assert measures["9.5"]["objects_right"] > 0.8
+    assert measures["9.5"]["captions_exact"] > 0.4
+    assert {row["precision"] for row in measures["9.5"]["precisions"]} >= {"FP32"}
+
+
+def test_9_6_reads_what_the_lessons_before_measured(measures):
+    sources = {cost["task"]: cost["source"] for cost in measures["9.6"]["costs"]}
+    assert sources["caption a picture"] == "lesson 9.5" and sources["answer a question"] == "lesson 9.4"
+    assert measures["9.6"]["scores"]["BLIP-2, questions right"] == measures["9.4"]["accuracy"]
+
+
+def test_a_lesson_on_the_readers_own_picture(tmp_path):
+    Image.new("RGB", (300, 200), "navy").save(tmp_path / "mine.png")
+    finished = run([LESSONS["9.1"], "--models", "embedded", "--image", "mine.png", "--texts", "the sea", "a cat"],
+                   tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "mine" in finished.stdout and "'the sea'" in finished.stdout
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--image", "missing.png"], "missing.png"),
+    (["--image", "text.png"], "is not a picture"),
+    (["--images", "empty"], "empty"),
+    (["--device", "xpu"], "no xpu device"),
+])
+def test_bad_input_gets_one_sentence(tmp_path, arguments, sentence):
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    finished = run([LESSONS["9.1"], "--models", "embedded", *arguments], tmp_path)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("error: ") and len(finished.stderr.strip().splitlines()) == 1
+    assert sentence in finished.stderr
+
+
+def test_a_failed_run_does_not_pass_for_the_run_before(tmp_path):
+    (tmp_path / "outputs/9.1").mkdir(parents=True)
+    (tmp_path / "outputs/9.1/results.json").write_text("{}")
+    (tmp_path / "text.png").write_text("no picture")
+    assert run([LESSONS["9.1"], "--models", "embedded", "--image", "text.png"], tmp_path).returncode == 2
+    assert not (tmp_path / "outputs/9.1/results.json").exists()
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_lessons_read_like_notebooks(section):
+    """Percent format, an opening that says what is needed, exercises and a way on at the end, and no more than a
+    reader takes in."""
+    text = LESSONS[section].read_text(encoding="utf-8")
+    assert text.startswith("# %% [markdown]\n# # " + section)
+    for words in ("**You learn**", "**It needs**", "**On your own", "## Exercises"):
+        assert words in text, words
+    assert len(text.splitlines()) <= 320
+    assert "import training" not in text and "from training" not in text
