@@ -10,12 +10,13 @@
 # **On your own picture:** `python 9.1_clip_basics.py --image my.jpg --texts "a dog" "a cat" "my bicycle"`
 
 # %%
+# The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
+from multimodal import catalog, figures, images
+from multimodal.lesson import Lesson
+
 import torch
 import torch.nn.functional as F
 from transformers import CLIPModel, CLIPProcessor
-
-from multimodal import catalog, figures, images
-from multimodal.lesson import Lesson
 
 lesson = Lesson("9.1", "CLIP: one space for images and text")
 lesson.argument("--texts", nargs="+", metavar="TEXT", help="texts to compare the pictures with")

@@ -11,6 +11,10 @@
 # %%
 import json
 
+# The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
+from multimodal import catalog, figures, hardware, images
+from multimodal.lesson import Lesson
+
 import torch
 import torch.nn.functional as F
 from transformers import (
@@ -22,9 +26,6 @@ from transformers import (
     CLIPModel,
     CLIPProcessor,
 )
-
-from multimodal import catalog, figures, hardware, images
-from multimodal.lesson import Lesson
 
 GB = 10**9
 lesson = Lesson("9.6", "Summary: what was measured, what to choose")

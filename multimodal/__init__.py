@@ -3,6 +3,17 @@
 Importing this package does not import torch, so that `python run_all_sections.py menu` answers at once.
 """
 
+import os
+
+# The Hugging Face libraries read these once, when they are imported: import this package before them. (Telemetry asks
+# the hub a question of its own, which costs three seconds where there is no answer.)
+for _name, _value in {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error",
+                    "TOKENIZERS_PARALLELISM": "false"}.items():
+    os.environ.setdefault(_name, _value)
+if os.environ.get("HF_ENDPOINT"):
+    # Mirrors pass the headers of the hub's Xet store on without having one, and a download then hangs for minutes.
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+
 
 class UserError(Exception):
     """Something the reader can mend. Its text is one sentence that says what was wrong and what to do.

@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+import warnings
 
 import matplotlib
 
@@ -13,6 +14,7 @@ if not in_notebook():
 import matplotlib.pyplot as plt  # noqa: E402  the backend must be chosen first
 import numpy as np  # noqa: E402
 import seaborn as sns  # noqa: E402
+from matplotlib import font_manager  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -21,6 +23,12 @@ sns.set_theme(style="white", palette="colorblind", rc={
     "figure.dpi": 100, "font.size": 10, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
     "legend.fontsize": 9, "figure.titlesize": 12, "figure.titleweight": "bold"})
 plt.rcParams["figure.max_open_warning"] = 0
+# The usual font lacks Chinese characters, which file names and queries may have: fonts that have them stand by. Where
+# there is none, a figure shows boxes, and a warning for each of them would help nobody.
+warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+CHINESE_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "PingFang SC", "Hiragino Sans GB",
+                 "Microsoft YaHei", "SimHei", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback")
+plt.rcParams["font.family"] = ["sans-serif", *sorted(set(font_manager.get_font_names()) & set(CHINESE_FONTS))]
 COLOURS = sns.color_palette("colorblind")
 
 
@@ -258,20 +266,20 @@ def search_results(queries: list[tuple[Image.Image | None, str]], results: list[
 def picture_notes(images: list[Image.Image], notes: list[list[tuple[str, str]]], title: str,
                   columns: int = 2) -> Figure:
     """Pictures, each with lines of text at its right: pairs of a name, as "greedy", and what it says."""
+    picture, text_width, line_height, letter = 1.7, 6.3 if columns == 1 else 3.8, 0.19, 0.076  # in inches
     name_width = max(len(name) for lines_of_one in notes for name, _ in lines_of_one) + 2
-    width = 58 if columns == 1 else 42  # characters of a name and its text
-    wrapped = [[(name, textwrap.wrap(text, width - name_width) or [""]) for name, text in lines_of_one]
-               for lines_of_one in notes]
+    wrapped = [[(name, textwrap.wrap(text, int(text_width / letter) - name_width) or [""])
+                for name, text in lines_of_one] for lines_of_one in notes]
     deepest = max(sum(len(text) for _, text in lines_of_one) for lines_of_one in wrapped)
-    rows, height = math.ceil(len(images) / columns), max(1.6, 0.19 * deepest + 0.1)
-    figure, grid = plt.subplots(rows, 2 * columns, figsize=(5.2 * columns, height * rows + 0.5), layout="constrained",
-                                squeeze=False, width_ratios=(1, 2.2) * columns)
+    rows, height = math.ceil(len(images) / columns), max(picture, line_height * deepest) + 0.15
+    figure, grid = plt.subplots(rows, 2 * columns, figsize=((picture + text_width) * columns, height * rows + 0.4),
+                                layout="constrained", squeeze=False, width_ratios=(picture, text_width) * columns)
     for axes in grid.flat:
         axes.set_axis_off()
     for (left, right), image, lines_of_one in zip(grid.reshape(-1, 2), images, wrapped):
         left.imshow(thumbnail(image, 320))
         left.set_anchor("N")
-        right.set(xlim=(0, width), ylim=(height / 0.19, 0))
+        right.set(xlim=(0, text_width / letter), ylim=(height / line_height, 0))
         line = 0.0
         for name, text in lines_of_one:
             right.text(0, line, name, va="top", fontsize=9, color="0.4")
@@ -301,16 +309,17 @@ def grouped_bars(labels: list[str], series: dict[str, list[float]], title: str, 
 
 
 def bar_panels(labels: list[str], panels: dict[str, tuple[list[float], str]], title: str) -> Figure:
-    """Panels side by side over the same labels, each with its own unit: {axis label: (values, number format)}."""
-    figure, row = plt.subplots(1, len(panels), figsize=(3.3 * len(panels), 0.45 * len(labels) + 1.4),
-                               layout="constrained", sharey=True, squeeze=False)
-    for axes, (xlabel, (values, number_format)) in zip(row[0], panels.items()):
+    """Panels over the same labels, two in a row, each with its own unit: {axis label: (values, number format)}."""
+    rows = math.ceil(len(panels) / 2)
+    figure, grid = plt.subplots(rows, 2, figsize=(8.5, (0.42 * len(labels) + 0.7) * rows + 0.6), layout="constrained",
+                                sharey=True, squeeze=False)
+    for axes, (xlabel, (values, number_format)) in zip(grid.flat, panels.items()):
         drawn = axes.barh(range(len(labels)), values, color=COLOURS[:len(labels)])
         axes.bar_label(drawn, [number_format.format(v) for v in values], padding=4, fontsize=9)
         axes.set_yticks(range(len(labels)), labels)
-        axes.margins(x=0.25)
+        axes.margins(x=0.2)
         axes.set_xlabel(xlabel)
-    row[0, 0].invert_yaxis()
+    grid[0, 0].invert_yaxis()
     give_title(figure, title)
     sns.despine(figure)
     return figure

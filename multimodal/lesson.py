@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 import textwrap
 import time
@@ -10,12 +9,6 @@ import traceback
 from pathlib import Path
 
 from . import UserError
-
-# Read by huggingface_hub and transformers when they are imported, which is after this module.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def common_options() -> argparse.ArgumentParser:

@@ -57,3 +57,24 @@ def mean_average_precision(similarity: np.ndarray, relevant: np.ndarray) -> floa
         places = np.flatnonzero(right[order]) + 1
         scores.append((np.arange(1, len(places) + 1) / places).mean())
     return float(np.mean(scores))
+
+
+def precision_and_recall(scores: np.ndarray, right: np.ndarray, threshold: float) -> tuple[float, float]:
+    """Of what scores at least `threshold`, the share that is right; of what is right, the share found so.
+
+    Args:
+        scores: (N,).
+        right: (N,) booleans, at least one of them true. If nothing is found, precision is 1.
+    """
+    found = scores >= threshold
+    hits = np.sum(found & right)
+    return float(hits / found.sum()) if found.any() else 1.0, float(hits / np.sum(right))
+
+
+def best_threshold(scores: np.ndarray, right: np.ndarray) -> float:
+    """The score that separates best, by F1, the harmonic mean of precision and recall (see there for arguments)."""
+    def f1(threshold: float) -> float:
+        precision, recall = precision_and_recall(scores, right, threshold)
+        return 2 * precision * recall / max(precision + recall, 1e-12)
+
+    return float(max(np.unique(scores[right]), key=f1))  # between two right ones, precision only falls

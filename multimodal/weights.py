@@ -15,13 +15,6 @@ from .hardware import readable_size
 if TYPE_CHECKING:
     from .catalog import Model
 
-# Read by huggingface_hub and transformers when they are imported, which is after this module.
-# Its telemetry asks the hub a question first, which costs three seconds more where there is no answer.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-if os.environ.get("HF_ENDPOINT"):
-    # A mirror that passes on the headers of the hub's Xet store without having one hangs for four minutes.
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-
 DEADLINE = 15  # seconds for the hub's first answer
 
 # What a model needs of a repository: settings and words, and the weights under their usual names, at the top or in

@@ -57,7 +57,7 @@ def remember_features(tower: Blip2VisionModel, pool: Pool, parts: int) -> tuple[
     for pictures, _ in pool.parts[:parts]:
         for start in range(0, len(pictures), 200):
             with torch.autocast("cpu", torch.bfloat16):
-                pixels = normalise(torch.from_numpy(pictures[start:start + 200]))
+                pixels = normalise(torch.from_numpy(np.array(pictures[start:start + 200])))
                 features[row:row + len(pixels)] = tower(pixel_values=pixels).last_hidden_state
             row += len(pixels)
         print(f"features of {row} pictures", flush=True)
@@ -123,9 +123,9 @@ class Stage1(nn.Module):
         logits = logits.masked_fill(same, -100)
         contrast = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
         # Matching: the true caption, or one that is false in a single respect?
-        fused = torch.cat([self.fuse(features, ids, mask, causal=False),
-                           self.fuse(features, false_ids, false_mask, causal=False)])
-        verdicts = self.matching(fused[:, :QUERIES]).float().mean(1)
+        fused = torch.cat([self.fuse(features, ids, mask, causal=False)[:, :QUERIES],
+                           self.fuse(features, false_ids, false_mask, causal=False)[:, :QUERIES]])
+        verdicts = self.matching(fused).float().mean(1)
         truth = torch.cat([torch.ones(batch), torch.zeros(batch)]).long()
         match = F.cross_entropy(verdicts, truth)
         # Writing: the caption, word by word.
@@ -203,8 +203,8 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", type=int, default=4, help="parts of the pool to learn from")
-    parser.add_argument("--stage1-steps", type=int, default=1000)
-    parser.add_argument("--stage2-steps", type=int, default=2400)
+    parser.add_argument("--stage1-steps", type=int, default=600)
+    parser.add_argument("--stage2-steps", type=int, default=1800)
     parser.add_argument("--seed", type=int, default=12)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

@@ -30,11 +30,11 @@ of 3 layers, 256 wide, that writes English captions of one grammar.
 """),
     "blip2": ("Small BLIP-2", """
 A `Blip2ForConditionalGeneration` for teaching: the small CLIP's vision tower (frozen), a Q-Former of 4 layers with 16
-query tokens (trained), a linear projection (trained) and an OPT of 4 layers, 192 wide (frozen). It answers short English
-questions of six kinds and writes captions.
+query tokens (trained), a linear projection (trained) and an OPT of 4 layers, 192 wide (frozen). It answers short
+English questions of six kinds and writes captions.
 """, """
 `python -m training.opt`: the language model alone, 1,600 steps of 64 texts, and frozen from then on.
-`python -m training.blip2`: stage 1, 1,000 steps of contrast, matching and captioning for the Q-Former; stage 2, 2,400
+`python -m training.blip2`: stage 1, 600 steps of contrast, matching and captioning for the Q-Former; stage 2, 1,800
 steps through the frozen language model. The vision tower is CLIP's, carried over by `python -m training.vision`, and
 frozen in both.
 """),

@@ -1,10 +1,11 @@
 """Train the embedded CLIP from nothing: `python -m training.clip`.
 
-Two phases. First the vision tower learns to see, by naming what covers each of its 49 patches: every picture
+Three phases. First the vision tower learns to see, by naming what covers each of its 49 patches: every picture
 then gives 49 lessons instead of one, and a network this small learns in minutes what contrast alone does not
 teach it in half an hour. Then both towers learn together by CLIP's symmetric contrastive loss, with captions
 in English and Chinese, and with one false caption to every picture that is wrong in a single respect
-(NegCLIP, Yuksekgonul et al. 2023), since random captions never teach left from right.
+(NegCLIP, Yuksekgonul et al. 2023), since random captions never teach left from right. Last, the text tower alone
+goes on, with more Chinese and more captions that name no place.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from transformers import (
 )
 
 from . import backgrounds
-from .language import COLOURS, falsify, vary_caption, vary_caption_chinese
+from .language import COLOURS, Scene, falsify, vary_caption, vary_caption_chinese
 from .loop import CHECKPOINTS, Run, save_half
 from .pictures import Pool
 from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
@@ -36,6 +37,7 @@ WIDTH = 256
 VISION = dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=6, num_attention_heads=4,
               image_size=PICTURE_SIZE, patch_size=PICTURE_SIZE // PATCHES, hidden_act="quick_gelu")
 WARM_UP_BATCH, BATCH = 64, 128
+TOKENIZER = CACHE / "clip-tokenizer"
 
 
 def train_tokenizer(captions: list[str]) -> CLIPTokenizer:
@@ -131,20 +133,44 @@ def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np
         run.update(loss, WARM_UP_BATCH, patches_right=right)
 
 
-def caption_pair(record: np.void, rng: np.random.Generator) -> tuple[str, str]:
-    """A true caption of a scene and one that is false in a single respect."""
-    scene = decode(record)
-    if rng.random() < 0.25:
-        vary, true = vary_caption_chinese, vary_caption_chinese(scene, rng)
-        false = None
+def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed: float) -> tuple[str, str]:
+    """A true caption of a scene and one that is false in a single respect.
+
+    Args:
+        chinese: How often both are in Chinese. placed: how often the true one says the place.
+    """
+    false = None
+    if rng.random() < chinese:
         while false is None:
             false = falsify(scene, rng, str(rng.choice(["object", "count", "place"])))
-        return true, vary(false, rng)
-    false = None
+        return vary_caption_chinese(scene, rng, placed), vary_caption_chinese(false, rng, placed=1)
     while false is None:
         false = falsify(scene, rng)
     # A false caption is false only if it says what is wrong, so those say all; half of the true ones do too.
-    return vary_caption(scene, rng, complete=rng.random() < 0.5), vary_caption(false, rng, complete=True)
+    return vary_caption(scene, rng, rng.random() < 0.5 * placed, placed), vary_caption(false, rng, complete=True)
+
+
+def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch.Tensor, scenes: list[Scene],
+             rng: np.random.Generator, chinese: float, placed: float) -> tuple[torch.Tensor, float]:
+    """CLIP's loss for a batch of pictures, and the share of them that find their caption among all of the batch.
+
+    Args:
+        image_embeddings: (batch, 256), projected but not normalised.
+    """
+    pairs = [caption_pair(scene, rng, chinese, placed) for scene in scenes]
+    texts = [true for true, _ in pairs] + [false for _, false in pairs]
+    text_embeddings = model.get_text_features(
+        **tokenizer(texts, padding=True, truncation=True, return_tensors="pt")).pooler_output
+    scale = model.logit_scale.clamp(max=np.log(100)).exp()
+    # (batch, 2 batch): true captions, then false ones
+    logits = scale * F.normalize(image_embeddings.float(), dim=-1) @ F.normalize(text_embeddings.float(), dim=-1).T
+    # "A cat" is true of every picture with a cat: no contrast between a picture and a caption of things it shows.
+    nouns = [{group.noun for group in scene.groups} for scene in scenes]
+    also_true = torch.tensor([[theirs <= ours for theirs in nouns] for ours in nouns]).fill_diagonal_(False)
+    logits[:, :len(scenes)] = logits[:, :len(scenes)].masked_fill(also_true, -100)
+    labels = torch.arange(len(scenes))
+    loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits[:, :len(scenes)].T, labels)) / 2
+    return loss, (logits.argmax(1) == labels).float().mean().item()
 
 
 def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: Pool, steps: int,
@@ -153,34 +179,36 @@ def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: P
     run = Run("clip", nn.ModuleList([model, heads]), steps, matrix_rate=0.006, other_rate=7e-4)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
-        pairs = [caption_pair(record, rng) for record in records]
-        texts = [true for true, _ in pairs] + [false for _, false in pairs]
-        inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         with torch.autocast("cpu", torch.bfloat16):
             output = model.vision_model(pixel_values=pixels)
-            image_embeddings = model.visual_projection(output.pooler_output)
-            text_embeddings = model.get_text_features(**inputs).pooler_output
+            contrastive, matched = contrast(model, tokenizer, model.visual_projection(output.pooler_output),
+                                            [decode(record) for record in records], rng, chinese=0.25, placed=0.85)
             seeing, right = heads(output.last_hidden_state, output.pooler_output, records)
-        image_embeddings = F.normalize(image_embeddings.float(), dim=-1)
-        text_embeddings = F.normalize(text_embeddings.float(), dim=-1)
-        scale = model.logit_scale.clamp(max=np.log(100)).exp()
-        logits = scale * image_embeddings @ text_embeddings.T  # (batch, 2 batch): true captions, then false ones
-        # A caption that two pictures of the batch share is right for both: it is no contrast to either.
-        same = torch.tensor([[a == b for b in texts] for a in texts[:BATCH]])
-        same[torch.arange(BATCH), torch.arange(BATCH)] = False
-        logits = logits.masked_fill(same, -100)
-        labels = torch.arange(BATCH)
-        contrastive = (F.cross_entropy(logits, labels) + F.cross_entropy(logits[:, :BATCH].T, labels)) / 2
-        matched = (logits.argmax(1) == labels).float().mean().item()
         run.update(contrastive + 0.5 * seeing, BATCH, contrastive=contrastive.item(), matched=matched,
                    patches_right=right)
     return run
+
+
+def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: int, rng: np.random.Generator) -> None:
+    """Phase three: the vision tower is finished, the text tower and both projections learn on (LiT, Zhai et al. 2022),
+    with more Chinese and with more captions that name things and no place, as people search."""
+    model.vision_model.requires_grad_(False)
+    run = Run("clip-text", model, steps, matrix_rate=0.004, other_rate=5e-4)
+    for _ in run:
+        pixels, records = pool.batch(BATCH, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                pooled = model.vision_model(pixel_values=pixels).pooler_output
+            loss, matched = contrast(model, tokenizer, model.visual_projection(pooled),
+                                     [decode(record) for record in records], rng, chinese=0.4, placed=0.5)
+        run.update(loss, BATCH, matched=matched)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vision-steps", type=int, default=1400)
     parser.add_argument("--steps", type=int, default=1700)
+    parser.add_argument("--text-steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=9)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -188,11 +216,15 @@ def main() -> None:
 
     pool = Pool()
     scenes = [decode(record) for record in pool.parts[0][1][:6000]]
-    tokenizer = train_tokenizer([vary(scene, rng) for scene in scenes for vary in (vary_caption, vary_caption_chinese)])
+    if not TOKENIZER.exists():  # A run that goes on must go on with the same token ids.
+        train_tokenizer([vary(scene, rng) for scene in scenes for vary in (vary_caption, vary_caption_chinese)]
+                        ).save_pretrained(TOKENIZER)
+    tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
     model, heads = CLIPModel(configuration(tokenizer)), Heads()
     model.set_attn_implementation("eager")  # the fused kernels have a slow backward pass on CPUs
     train_vision(model, heads, pool, options.vision_steps, rng)
     run = train_both(model, heads, tokenizer, pool, options.steps, rng)
+    train_text(model, tokenizer, pool, options.text_steps, rng)
 
     folder = CHECKPOINTS / "clip"
     processor = CLIPProcessor(

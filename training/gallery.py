@@ -295,27 +295,13 @@ def _snowfall(canvas, horizon, light, rng):
     canvas.paste((255, 255, 255), mask=flakes.filter(ImageFilter.GaussianBlur(1.6)))
 
 
-def _rug(canvas, horizon, light, rng):
-    colours = ((150, 62, 66), (64, 98, 134), (84, 122, 96), (120, 88, 128), (196, 140, 72))
-    colour = colours[rng.integers(len(colours))]
-    layer = Image.new("RGBA", canvas.size)
-    draw = ImageDraw.Draw(layer)
-    for scale, tone in ((1.0, 0.9), (0.95, 1.55), (0.91, 1.0), (0.7, 1.35), (0.67, 1.06)):
-        width, height = 0.43 * scale * CANVAS, 0.1 * scale * CANVAS
-        draw.ellipse((CANVAS / 2 - width, 0.865 * CANVAS - height, CANVAS / 2 + width, 0.865 * CANVAS + height),
-                     tuple(min(255, int(level * tone)) for level in colour) + (255,))
-    shadow = ImageChops.offset(layer.getchannel("A"), 0, 10).filter(ImageFilter.GaussianBlur(8))
-    canvas.paste((50, 32, 22), mask=shadow.point(lambda level: level // 3))
-    canvas.paste(layer, mask=layer)
-
-
 def _dry_tufts(canvas, horizon, light, rng):
     _pebbles(canvas, horizon, light, rng, (118, 108, 100), 5)
     _tufts(canvas, horizon, light, rng, ((110, 104, 74), (92, 88, 62)), 12)
 
 
-_PROPS = {"grass": _tufts, "beach": _shells, "snow": _snowfall, "desert": _pebbles, "room": _rug,
-          "night": _dry_tufts, "sunset": _dry_tufts}
+_PROPS = {"grass": _tufts, "beach": _shells, "snow": _snowfall, "desert": _pebbles, "night": _dry_tufts,
+          "sunset": _dry_tufts}
 
 
 # The objects and what they do to their surroundings.

@@ -142,10 +142,13 @@ def caption(scene: Scene) -> str:
     return f"{objects} {where(scene)}"
 
 
-def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False) -> str:
+def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False, placed: float = 0.85) -> str:
     """A true caption in one of many wordings, as people would type it.
 
     Some wordings leave out the order, the colours or the place. With `complete`, none does.
+
+    Args:
+        placed: How often the place is said.
     """
     objects = [phrase(g, colour_is_worth_saying(g) and (complete or rng.random() < 0.6)) for g in scene.groups]
     sides = ("on the left", "in the middle", "on the right") if len(objects) == 3 else ("on the left", "on the right")
@@ -159,7 +162,7 @@ def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False)
         words = f"{objects[1]} to the right of {objects[0]}"
     else:
         words = join([f"{o} {side}" for o, side in zip(objects, sides)])
-    if complete or (rng.random() < 0.85 and not (scene.place == "plain" and rng.random() < 0.6)):
+    if complete or (rng.random() < placed and not (scene.place == "plain" and rng.random() < 0.6)):
         words = f"{words} {where(scene)}"
     start = rng.choice(["", "a picture of ", "a photo of ", "an image of ", "there is "],
                        p=[0.45, 0.2, 0.2, 0.05, 0.1])
@@ -210,8 +213,8 @@ def phrase_chinese(group: Group, with_colour: bool) -> str:
     return f"{NUMBERS_CHINESE[group.count]}{measure}{colour}{noun.chinese}"
 
 
-def vary_caption_chinese(scene: Scene, rng: np.random.Generator) -> str:
-    """A true Chinese caption in one of several wordings."""
+def vary_caption_chinese(scene: Scene, rng: np.random.Generator, placed: float = 0.8) -> str:
+    """A true Chinese caption in one of several wordings; `placed` is how often the place is said."""
     if len(scene.groups) == 1 and scene.groups[0].count == 1 and rng.random() < 0.25:
         group = scene.groups[0]
         objects = [NOUNS[group.noun].chinese]
@@ -224,7 +227,7 @@ def vary_caption_chinese(scene: Scene, rng: np.random.Generator) -> str:
     else:
         rng.shuffle(objects)
         words = objects[0] if len(objects) == 1 else "、".join(objects[:-1]) + "和" + objects[-1]
-    if rng.random() < 0.8 and not (scene.place == "plain" and rng.random() < 0.6):
+    if rng.random() < placed and not (scene.place == "plain" and rng.random() < 0.6):
         words = f"{LIGHTS_CHINESE[scene.light]}{PLACES_CHINESE[scene.place]}的{words}"
     return str(rng.choice(["", "图片里有"], p=[0.7, 0.3])) + words
 
