@@ -4,7 +4,7 @@
 # **You learn** how CLIP turns a picture and a sentence into two vectors that can be compared, what the numbers
 # mean, why even a perfect match has a cosine far from 1, and the loss that made it so.
 #
-# **It needs** under 1 GB of memory and no download with the small model of this repository; the real CLIP ViT-B/32
+# **It needs** about 1.2 GB of memory and no download with the small model of this repository; the real CLIP ViT-B/32
 # is 605 MB (`--models hub`) and runs in 2 GB.
 #
 # **On your own picture:** `python 9.1_clip_basics.py --image my.jpg --texts "a dog" "a cat" "my bicycle"`

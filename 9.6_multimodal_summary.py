@@ -130,10 +130,10 @@ for task, choice, section, measure, call in calls:
     costs.append({"task": task, "model": choice.name, "seconds": seconds, "source": source})
     print(f"   {task:18} {choice.name:22} {1000 * seconds:8.1f} ms   ({source})")
 lesson.record("costs", costs)
+ratio = costs[2]["seconds"] / costs[0]["seconds"]
 lesson.save(figures.bars([f"{cost['task']} ({cost['model']})" for cost in costs],
                          [1000 * cost["seconds"] for cost in costs],
-                         f"A caption costs {costs[2]['seconds'] / costs[0]['seconds']:.0f} times as much as an embedding",
-                         "milliseconds, one at a time", "{:.1f}"), "costs")
+                         f"A caption takes {ratio:.0f} times as long as an embedding", "milliseconds, one at a time", "{:.1f}"), "costs")
 
 # %% [markdown]
 # ## How good it was
@@ -167,10 +167,10 @@ lesson.record("scores", scores)
 #
 # | family | how picture and text meet | trained by | good at | examples |
 # |---|---|---|---|---|
-# | dual encoder | only in a dot product | contrast | search, zero-shot labels, millions of pictures | CLIP, SigLIP |
+# | dual encoder | only in a dot product | contrast | search, zero-shot labels | CLIP, SigLIP |
 # | fusion encoder | attention across both | matching, masked words | fine questions about one pair | ViLBERT, UNITER |
-# | encoder and decoder | the decoder's cross-attention | captions (BLIP: and matching) | captions, answers | BLIP, GIT |
-# | projector and language model | picture tokens in the prompt | captions, instructions | conversation | BLIP-2, LLaVA |
+# | encoder and decoder | cross-attention | captions (BLIP: and matching) | captions, answers | BLIP, GIT |
+# | projector, language model | picture tokens in the prompt | captions, instructions | conversation | BLIP-2, LLaVA |
 #
 # Flamingo puts gated cross-attention into a frozen language model, between the third and the fourth. After BLIP-2 the
 # field kept the fourth family and made its parts larger: more picture tokens, higher resolution, instruction tuning

@@ -1,0 +1,321 @@
+"""Run the chapter's lessons, each in a process of its own, and say how every one of them ended.
+
+  python run_all_sections.py            all six, in order
+  python run_all_sections.py 3          section 9.3; "9.3" says the same
+  python run_all_sections.py 1-3        a range
+  python run_all_sections.py 2,4-6      a list
+  python run_all_sections.py menu       ask
+
+A lesson that fails, is killed or runs out of memory does not stop the ones after it. The exit code is 0 if all
+succeeded, 1 if one failed, 2 for a wrong argument and 130 after Ctrl-C.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import importlib
+import json
+import mmap
+import os
+import re
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import traceback
+import types
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from multimodal import UserError
+from multimodal.lesson import common_options, explain
+
+LESSONS = (
+    ("9.1_clip_basics.py", "CLIP: one space for images and text"),
+    ("9.2_clip_similarity_matrix.py", "Similarity matrices, zero-shot classification, retrieval"),
+    ("9.3_sbert_clip.py", "SBERT-CLIP: one encode for both"),
+    ("9.4_blip2_vision_qa.py", "BLIP-2: captions, questions, conversation"),
+    ("9.5_lightweight_vlm.py", "BLIP: captions on small machines"),
+    ("9.6_multimodal_summary.py", "Summary: what was measured, what to choose"),
+)
+TRANSFORMERS_CLASSES = ("CLIPModel", "CLIPProcessor", "BlipForConditionalGeneration", "BlipProcessor",
+                        "Blip2ForConditionalGeneration", "Blip2Processor")
+# Elsewhere a fork is missing (Windows) or unsafe once the system's own libraries are loaded (macOS).
+CAN_FORK = sys.platform == "linux"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL, its Popen.kill() needs none.
+
+
+@dataclass
+class Outcome:
+    """How a lesson ended. One that Ctrl-C ends keeps the status that it has here."""
+
+    section: str
+    status: str = "stopped"  # or "succeeded", "failed", "killed"
+    reason: str = "interrupted"
+    seconds: float = 0.0
+    peak_memory: int | None = None  # bytes; None where the platform does not tell
+    results: dict | None = None  # what Lesson.finish() wrote, if the lesson succeeded
+
+
+def selection(text: str) -> list[int]:
+    """The numbers of the sections that `text` names, in order and each once: "4-6,2" gives [2, 4, 5, 6].
+
+    Raises:
+        UserError: `text` names something else than existing sections.
+    """
+    numbers = set()
+    for part in ("1-6" if text == "all" else text.replace(" ", "")).split(","):
+        match = re.fullmatch(r"(?:9\.)?([1-6])(?:-(?:9\.)?([1-6]))?", part)
+        if not match or (match[2] and match[2] < match[1]):
+            raise UserError(f'"{text}" names no sections: give a number from 1 to 6 (or 9.1 to 9.6), a rising range '
+                            'such as 1-3, a list such as 2,4-6, or one of the words all and menu.')
+        numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return sorted(numbers)
+
+
+def handed_on(options: argparse.Namespace) -> list[str]:
+    """The options that the lessons understand, as arguments, where they differ from the default."""
+    arguments = []
+    for name, default in vars(common_options().parse_args([])).items():
+        value = getattr(options, name)
+        if value is True:
+            arguments.append(f"--{name}")
+        elif value != default:
+            arguments += [f"--{name}={each}" for each in (value if isinstance(value, list) else [value])]
+    return arguments
+
+
+def load_libraries() -> None:
+    """Import once what the forked lessons would each import for themselves, which takes ten seconds.
+
+    It only imports: CUDA that was touched and thread pools that were started before a fork do not work after it.
+    """
+    if sys.stdout.isatty():
+        print("Loading the libraries ...")
+    # An import may ask whether there is a GPU. Asked this way, the answer does not spoil CUDA for the forked lessons.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    # Python 3.12 warns of any thread at a fork. The only ones here are OpenBLAS's, which it starts anew in the child.
+    warnings.filterwarnings("ignore", message=".* is multi-threaded, use of fork", category=DeprecationWarning)
+    # Whatever is wrong with a library, the lessons that use it report it; others may do without.
+    with contextlib.suppress(Exception):
+        for module in ("torch", "matplotlib.pyplot", "seaborn", "sentence_transformers"):
+            importlib.import_module(module)
+        transformers = importlib.import_module("transformers")
+        for name in TRANSFORMERS_CLASSES:  # It imports a class when it is first asked for it.
+            getattr(transformers, name)
+
+
+def stop(number: int, frame) -> None:
+    """Handle Ctrl-C and SIGTERM: unwind, and let no second one disturb that."""
+    for each in STOP_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def fork(file: Path, arguments: list[str], reason: mmap.mmap) -> types.SimpleNamespace:
+    """Run a lesson in a copy of this process. Returns it with its `pid`, as Popen does."""
+    runner = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # Until the child has put stop() away.
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = run_in_child(file, arguments, reason, runner)
+        finally:
+            os._exit(status)  # Whatever happens, the child must not go on as a second runner.
+    os.setpgid(child, child)  # As the child does itself: nobody knows which of the two comes first.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    return types.SimpleNamespace(pid=child)
+
+
+def run_in_child(file: Path, arguments: list[str], reason: mmap.mmap, runner: int) -> int:
+    """Run a lesson as `python FILE ARGUMENTS` would; return its exit code, and write why it failed to `reason`."""
+    sentence, status = "", 0
+    try:
+        os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: if the runner is killed, so is the lesson.
+        if os.getppid() != runner:
+            return 1  # The runner died before the line above.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # A lesson waits for nobody.
+        sys.argv[1:] = arguments
+        runpy.run_path(str(file), run_name="__main__")
+    except SystemExit as end:
+        if end.code is not None:
+            sentence, status = ("", end.code & 0xFF) if isinstance(end.code, int) else (str(end.code), 1)
+    except BaseException as error:  # Python itself, too, catches everything at a script's end.
+        sentence, status = explain(error)
+        if "--debug" in arguments:
+            traceback.print_exc()
+    if sentence:
+        reason.write(sentence.encode(errors="replace")[:len(reason)])
+        print(f"error: {sentence}", file=sys.stderr)
+    sys.stdout.flush()
+    return status
+
+
+def wait(process) -> tuple[int, int | None]:
+    """The exit code of a process (-9 if signal 9 ended it) and its peak resident memory in bytes, if it is known."""
+    if not hasattr(os, "wait4"):
+        return process.wait(), None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def send(process, number: int) -> None:
+    """Send a signal to a lesson and all that it started, as far as they still run."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the second of a group that has ended.
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, number)
+        else:
+            process.kill()
+
+
+def run_lesson(file: Path, arguments: list[str], results: Path, outcome: Outcome) -> None:
+    """Run a lesson to its end and fill in its outcome.
+
+    It has a process group of its own: a terminal's Ctrl-C reaches the runner alone, which passes it on to everything
+    that the lesson started. It has no input: nothing may wait for somebody at the keyboard.
+
+    Raises:
+        SystemExit: Ctrl-C or SIGTERM came; nothing that the lesson started is left.
+    """
+    with contextlib.suppress(OSError):  # What is wrong with the folder, the lesson says.
+        results.unlink()
+    reason = mmap.mmap(-1, 4096)  # Memory that a fork shares.
+    process = None
+    began = time.perf_counter()
+    try:
+        process = fork(file, arguments, reason) if CAN_FORK else subprocess.Popen(
+            [sys.executable, str(file), *arguments], stdin=subprocess.DEVNULL, start_new_session=True)
+        code, outcome.peak_memory = wait(process)
+    except SystemExit as end:
+        if process:
+            send(process, end.code - 128)
+            patience = threading.Timer(5, send, (process, KILL))
+            patience.start()
+            with contextlib.suppress(ChildProcessError):  # It ended just when the signal came.
+                _, outcome.peak_memory = wait(process)
+            patience.cancel()
+        raise
+    finally:
+        outcome.seconds = time.perf_counter() - began
+        if process:
+            send(process, KILL)  # What a lesson leaves running.
+    if code < 0:
+        why = "perhaps out of memory" if -code == KILL else signal.strsignal(-code)
+        outcome.status, outcome.reason = "killed", f"killed (signal {-code}: {why})"
+    elif code > 0:
+        sentence = reason[:].strip(b"\0\n ").decode(errors="replace")
+        outcome.status, outcome.reason = "failed", sentence or f"exit code {code}, see its output above"
+    elif not results.exists():
+        outcome.status, outcome.reason = "failed", "ended early: no results"
+    else:
+        outcome.status, outcome.results = "succeeded", json.loads(results.read_text(encoding="utf-8"))
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """The closing table, at most 110 columns wide."""
+    rows = ["section  status     seconds  peak memory  figures  model, device and precision, or what went wrong"]
+    for outcome in outcomes:
+        figures, notes = "-", [textwrap.shorten(outcome.reason, 300)]
+        if outcome.results:
+            figures = len(outcome.results["figures"])
+            notes = [f"{model['name']} ({model['source']}), {model['device']} {model['dtype'].upper()}"
+                     for model in outcome.results["models"]] or ["no model"]
+        memory = f"{outcome.peak_memory / 1e9:.2f} GB" if outcome.peak_memory is not None else "-"
+        start = f"{outcome.section:<9}{outcome.status:<10}{outcome.seconds:>8.1f}  {memory:>11}  {figures:>7}  "
+        for line in (line for note in notes for line in textwrap.wrap(note, 110 - len(start))):
+            rows.append(start + line)
+            start = " " * len(start)
+    return "\n".join(rows)
+
+
+def run(numbers: list[int], options: argparse.Namespace) -> int:
+    """Run the sections with these numbers, print the closing table and return the exit code."""
+    arguments = handed_on(options)
+    outcomes = []
+    began = time.perf_counter()
+    try:
+        if CAN_FORK and len(numbers) > 1:  # A single lesson imports only what it needs, which is faster.
+            load_libraries()
+        for position, number in enumerate(numbers, 1):
+            file = Path(__file__).resolve().with_name(LESSONS[number - 1][0])
+            print(f"\n[{position}/{len(numbers)}] {file.name}")
+            outcome = Outcome(f"9.{number}")
+            outcomes.append(outcome)
+            run_lesson(file, arguments, options.output / outcome.section / "results.json", outcome)
+            if options.fail_fast and outcome.status != "succeeded":
+                break
+    finally:  # After Ctrl-C too.
+        if outcomes:
+            succeeded = sum(outcome.status == "succeeded" for outcome in outcomes)
+            sections = "sections" if len(numbers) > 1 else "section"
+            print(f"\n{table(outcomes)}\n\n{succeeded} of {len(numbers)} {sections} succeeded in "
+                  f"{time.perf_counter() - began:.0f} s; figures and results are in {options.output}{os.sep}.")
+    failed = ",".join(outcome.section for outcome in outcomes if outcome.status != "succeeded")
+    if failed:
+        again = shlex.join(["python", sys.argv[0], failed, *arguments, *([] if options.debug else ["--debug"])])
+        print(f"To run what failed again, with tracebacks: {again}")
+    return 1 if failed else 0
+
+
+def listing() -> str:
+    """The sections, a line each."""
+    return "\n".join(f"{number}  {name:<30}  {title}" for number, (name, title) in enumerate(LESSONS, 1))
+
+
+def menu(options: argparse.Namespace) -> int:
+    """Show the sections; on a terminal, run what is asked for until "q". Returns 1 if a lesson failed, else 0."""
+    status = 0
+    while True:
+        print(f"\n{listing()}")
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            print("\nTo run some of them: python run_all_sections.py 3, or 1-3, 2,4-6, all.")
+            return status
+        try:
+            answer = input("\nWhich (such as 3, 1-3, 2,4-6, all; q leaves)? ").strip()
+            if answer == "q":
+                return status
+            status = max(status, run(selection(answer), options))
+        except EOFError:
+            return status
+        except UserError as error:
+            print(error, file=sys.stderr)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, parents=[common_options()],
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="?", default="all", help="as above; all if not given")
+    parser.add_argument("--list", action="store_true", help="list the sections and exit")
+    parser.add_argument("--fail-fast", action="store_true", help="stop at the first lesson that fails")
+    options = parser.parse_args()
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+    sys.stdout.reconfigure(line_buffering=True)  # A pipe or a log file gets each line at once, too.
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    os.environ.setdefault("MPLBACKEND", "Agg")  # Figures go to files; a window would wait for somebody to close it.
+    try:
+        if options.list:
+            print(listing())
+            return 0
+        if options.sections == "menu":
+            return menu(options)
+        return run(selection(options.sections), options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
