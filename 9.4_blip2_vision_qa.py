@@ -92,18 +92,13 @@ def go_on(pictures: list[Image.Image], prompts: list[str], **how) -> list[str]:
 
 @torch.inference_mode()
 def answer_with_blip_vqa(pictures: list[Image.Image], questions: list[str]) -> list[str]:
-    """BLIP-VQA reads the bare question. Padding would change its answers, so a batch has questions of one length."""
-    answers = {}
-    lengths = [len(ids) for ids in vqa_processor.tokenizer(questions, truncation=True)["input_ids"]]
-    for length in set(lengths):
-        same_length = [row for row in range(len(questions)) if lengths[row] == length]
-        for start in range(0, len(same_length), BATCH):
-            rows = same_length[start:start + BATCH]
-            inputs = vqa_processor(images=[pictures[row] for row in rows], text=[questions[row] for row in rows],
-                                   truncation=True, return_tensors="pt").to(choice.device, choice.dtype)
-            output = vqa_model.generate(**inputs, max_new_tokens=NEW_TOKENS)
-            answers.update(zip(rows, vqa_processor.batch_decode(output, skip_special_tokens=True)))
-    return [answers[row] for row in range(len(questions))]
+    """BLIP-VQA reads the bare question. Padding would change its answers, so each question goes alone."""
+    answers = []
+    for picture, question in zip(pictures, questions):
+        inputs = vqa_processor(images=picture, text=question, truncation=True, return_tensors="pt")
+        output = vqa_model.generate(**inputs.to(choice.device, choice.dtype), max_new_tokens=NEW_TOKENS)
+        answers += vqa_processor.batch_decode(output, skip_special_tokens=True)
+    return answers
 
 
 def answer(pictures: list[Image.Image], questions: list[str], history: list[tuple[str, str]] = ()) -> list[str]:
@@ -145,9 +140,6 @@ if options.chat:
                 history.append((question, said))
     print()
     lesson.record("conversation", history)
-    if history:
-        lesson.save(figures.picture_notes([picture.image], [history[-10:]], f"A conversation about {picture.name}",
-                                          columns=1), "chat")
 if options.question or options.chat:
     lesson.finish()
     raise SystemExit
@@ -203,39 +195,6 @@ for name, tensor in {"pixel_values": inputs["pixel_values"], "vision features": 
 print(f"   {pictures[0].name}: the answer begins with {processor.decode(logits[0, -1].argmax())!r}; the logits differ "
       f"from those of the model's own forward pass by {difference:.1e}")
 assert difference < 1e-2
-
-# %% [markdown]
-# ## Cross-attention, written out
-#
-# Queries come from one side, keys and values from the other: $\mathrm{softmax}(QK^\top/\sqrt{d})\,V$. Flamingo
-# (Alayrac et al. 2022) puts such layers into the frozen language model itself, each behind a gate: $\tanh(0)=0$, so
-# on the first day of training the language model is exactly what it was.
-
-
-# %%
-def cross_attention(layer, queries: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Queries (batch, queries, width) attend to features (batch, tokens, the tower's width).
-
-    Returns the output, of the queries' shape, and the weights (batch, heads, queries, tokens).
-    """
-    query, key, value = (vectors.unflatten(-1, (layer.num_attention_heads, -1)).transpose(1, 2) for vectors in
-                         (layer.query(queries), layer.key(features), layer.value(features)))
-    weights = (query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5).softmax(-1)
-    return (weights @ value).transpose(1, 2).flatten(2), weights
-
-
-lesson.step("Cross-attention and Flamingo's gate")
-layer = model.qformer.encoder.layer[0]
-with torch.inference_mode():
-    conferred = layer.attention(model.qformer.layernorm(queries))  # first the queries attend to each other
-    looked, weights = cross_attention(layer.crossattention.attention, conferred, features.to(conferred.dtype))
-    difference = (weights - qformer.cross_attentions[0]).abs().max()
-    print(f"   weights {tuple(weights.shape)}, at most {difference:.1e} from those of the model")
-    assert difference < 1e-3
-    for gate in (0.0, 0.1, 1.0):
-        gated = conferred + torch.tanh(torch.tensor(gate)) * looked
-        print(f"   with the gate at {gate}, the queries change by {(gated - conferred).norm() / conferred.norm():.1%}")
-        assert gate or torch.equal(gated, conferred)
 
 # %% [markdown]
 # ## Where the queries look

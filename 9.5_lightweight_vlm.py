@@ -158,9 +158,9 @@ lesson.save(figures.grouped_bars(
 # %% [markdown]
 # ## How good are they?
 #
-# Two hard measures on the gallery: whether a caption names every kind of thing in the picture, and whether it is the
-# gallery's caption word for word. The second is fair only to the small model, which learned that grammar; a model
-# from the web says the same in words of its own.
+# Three hard measures on the gallery: whether a caption names every kind of thing in the picture, whether it names
+# one that the gallery shows elsewhere but not here, and whether it is the gallery's caption word for word. The last
+# is fair only to the small model, which learned that grammar; a model from the web uses words of its own.
 
 
 # %%
@@ -174,16 +174,22 @@ def names(text: str, noun: str) -> bool:
 lesson.step("How good are they?")
 texts = captions_of(model, opened, 16)
 objects_right = [all(names(text, thing["noun"]) for thing in sample.objects) for text, sample in zip(texts, gallery)]
+nouns = {thing["noun"] for sample in gallery for thing in sample.objects}
+# A "tree" is no invention where there is a "palm tree".
+invented = [any(names(text, noun) and not any(noun in thing["noun"] for thing in sample.objects) for noun in nouns)
+            for text, sample in zip(texts, gallery)]
 exact = [text == sample.caption for text, sample in zip(texts, gallery)]
-title = (f"{sum(objects_right)} of {len(gallery)} captions name every kind of thing in the picture; {sum(exact)} are "
-         "the gallery's word for word")
+title = (f"{sum(objects_right)} of {len(gallery)} captions name all things of the picture, {sum(exact)} are the "
+         f"gallery's word for word, {sum(invented)} name a thing of another picture")
 print(f"   {title}")
 lesson.record("objects_right", sum(objects_right) / len(gallery))
+lesson.record("objects_invented", sum(invented) / len(gallery))
 lesson.record("captions_exact", sum(exact) / len(gallery))
 sheet = range(0, len(gallery), len(gallery) // 12)[:12]  # evenly spaced, not hand-picked
 lesson.save(figures.picture_grid(
-    [opened[row] for row in sheet], [texts[row] for row in sheet], f"{title} (here green: all things named)",
-    edge_colours=[figures.COLOURS[2 if objects_right[row] else 1] for row in sheet]), "gallery_captions")
+    [opened[row] for row in sheet], [texts[row] for row in sheet], f"{title} (green: all things, no other)",
+    edge_colours=[figures.COLOURS[2 if objects_right[row] and not invented[row] else 1] for row in sheet]),
+    "gallery_captions")
 
 if own:
     lesson.step("Your pictures")

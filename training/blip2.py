@@ -1,9 +1,11 @@
-"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.vision` and `training.opt`.
+"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.blip` and `training.opt`.
 
 As in the paper (Li et al. 2023), two models are finished and frozen, the vision tower and the language model, and
-only what stands between them learns: the Q-Former, its query tokens and one projection. Stage 1 teaches the queries
-to take from a picture what its caption says, by three tasks at once: contrast, matching, and writing the caption.
-Stage 2 lets them speak to the frozen language model, which writes captions and answers about what it is shown.
+only what stands between them learns: the Q-Former, its query tokens and one projection. The tower is CLIP's, after
+it has learned on in `training.blip`: as contrast left it, a linear probe finds nothing of a patch's column in its
+features (R2 0.01; 0.22 after captioning), and no Q-Former can tell left from right with that. Stage 1 teaches the
+queries to take from a picture what its caption says, by three tasks at once: contrast, matching, and writing the
+caption. Stage 2 lets them speak to the frozen language model, which writes captions and answers about what it is shown.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from transformers import (
     Blip2QFormerModel,
     Blip2VisionConfig,
     Blip2VisionModel,
+    BlipForConditionalGeneration,
     BlipImageProcessorPil,
     GPT2Tokenizer,
     OPTForCausalLM,
@@ -32,7 +35,6 @@ from .opt import document, encode, pad
 from .pictures import Pool, normalise
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
-from .vision import tower_weights
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
 
@@ -185,8 +187,11 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
                  rng) -> Run:
     run = Run("blip2-stage2", stage2, steps, matrix_rate=0.006, other_rate=1e-3)
     words = language_model.get_input_embeddings()
+    # Scenes of several kinds of things are asked more, and ask for more: they come twice as often as they were drawn.
+    several = 1 + (records["groups"][:, 1, 1] > 0)
+    share = several / several.sum()
     for _ in run:
-        rows = np.sort(rng.integers(0, len(records), BATCH))
+        rows = np.sort(rng.choice(len(records), BATCH, p=share))
         encoded = [encode(tokenizer, [("</s>", False), *document(decode(record), rng)], everything=False)
                    for record in records[rows]]
         ids, labels = (pad(column, value) for column, value in zip(zip(*encoded), (tokenizer.pad_token_id, -100)))
@@ -202,7 +207,7 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", type=int, default=4, help="parts of the pool to learn from")
+    parser.add_argument("--parts", type=int, default=3, help="parts of the pool to learn from")
     parser.add_argument("--stage1-steps", type=int, default=600)
     parser.add_argument("--stage2-steps", type=int, default=1800)
     parser.add_argument("--seed", type=int, default=12)
@@ -212,7 +217,8 @@ def main() -> None:
 
     pool = Pool()
     tower = Blip2VisionModel(Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)).eval().requires_grad_(False)
-    tower.load_state_dict(tower_weights())
+    captioner = BlipForConditionalGeneration.from_pretrained(CHECKPOINTS / "blip", dtype=torch.float32)
+    tower.load_state_dict(captioner.vision_model.state_dict())
     features, records = remember_features(tower, pool, options.parts)
 
     tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")
