@@ -111,7 +111,8 @@ def decide(key: str, machine: Machine, models: str = "auto", device: str = "auto
             A model that cannot run hands over to its fallback before the small twin is taken.
         device: "auto" or a device. "auto" takes the CPU where the GPU is too small for the model.
         dtype: "auto", "fp32", "fp16" or "bf16". "auto" is FP16 on a GPU, BF16 on a CPU that has it in hardware and
-            FP32 otherwise; always FP32 for the small twins.
+            FP32 otherwise. The small twins run in FP32: they are fast enough, and what a lesson says of their
+            numbers then holds on every machine.
         present: Keys of the models whose real weights are on the machine.
 
     Raises:
@@ -154,7 +155,7 @@ def decide(key: str, machine: Machine, models: str = "auto", device: str = "auto
         steps.append(f"the GPU {machine.device_name} has only {readable_size(machine.device_memory)} free, so the "
                      "CPU computes")
     precision = "fp32" if dtype == "auto" else dtype
-    why = "as it is so small that half precision would save nothing" if dtype == "auto" else "as --dtype asks"
+    why = "so that its numbers are the same on every machine" if dtype == "auto" else "as --dtype asks"
     steps.append(f"the embedded {name} runs in {precision.upper()}, {why}")
     return Choice(twin.key, name, str(CHECKPOINTS / twin.embedded), "embedded", place, precision, _sentence(steps))
 

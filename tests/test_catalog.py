@@ -72,8 +72,8 @@ DECISIONS = [
      ["BLIP-VQA-base has no small twin"]),
     # auto takes what is on the machine and downloads nothing.
     ("clip", "desktop", {}, ("clip", "embedded", "cpu", "fp32"),
-     ["openai/clip-vit-base-patch32, 605 MB", "--models hub fetches them", "so small that half precision"]),
-    ("clip", "server", {}, ("clip", "embedded", "cpu", "fp32"), ["so small that half precision"]),
+     ["openai/clip-vit-base-patch32, 605 MB", "--models hub fetches them", "the same on every machine"]),
+    ("clip", "server", {}, ("clip", "embedded", "cpu", "fp32"), ["the same on every machine"]),
     ("clip", "16 GB card", {}, ("clip", "embedded", "cuda", "fp32"), ["--models hub fetches them"]),
     ("clip", "desktop", {"present": EVERYTHING}, ("clip", "local weights", "cpu", "fp32"), ["are on this machine"]),
     ("clip", "old laptop", {"present": EVERYTHING}, ("clip", "embedded", "cpu", "fp32"), ["has 1 GB free"]),
