@@ -88,7 +88,7 @@ def similarity_heatmap(similarity: np.ndarray, images: list[Image.Image], texts:
     """
     rows, columns = similarity.shape
     side = 0.62
-    figure, axes = plt.subplots(figsize=(side * columns + 3.2, side * rows + 2.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(side * columns + 3.2, side * rows + 3.0), layout="constrained")
     sns.heatmap(similarity, ax=axes, cmap="viridis", annot=True, fmt=number_format, annot_kws={"fontsize": 8},
                 square=True, linewidths=0.5, cbar_kws={"label": label, "shrink": 0.7})
     axes.set_xticklabels([wrap(t, 24) for t in texts], rotation=40, ha="right", rotation_mode="anchor", fontsize=8)

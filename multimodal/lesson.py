@@ -113,6 +113,8 @@ class Lesson:
         if in_notebook():
             from IPython.display import display
             display(figure)
+        from matplotlib import pyplot
+        pyplot.close(figure)  # frees its memory, and keeps a notebook from showing it a second time
         return path
 
     def finish(self) -> None:

@@ -502,3 +502,8 @@ def test_nothing_heavy_is_imported(tmp_path):
         "print([name for name in ('torch', 'transformers', 'huggingface_hub', 'numpy') if name in sys.modules])",
         HF_HOME=str(tmp_path))
     assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize("name", ["README.md", "README_CN.md"])
+def test_the_readme_shows_the_hardware_table_of_the_code(name):
+    assert catalog.hardware_table() in (Path(__file__).parent.parent / name).read_text(encoding="utf-8")
