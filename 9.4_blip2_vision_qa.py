@@ -289,30 +289,34 @@ lesson.save(figures.picture_grid(
 # %% [markdown]
 # ## Conversation: the memory is the prompt
 #
-# A follow-up such as "What else is there?" cannot be answered alone. We ask it of every picture with two kinds of
-# things, after "What is on the left?" and after "What is on the right?", with that turn in the prompt and without.
+# A follow-up such as "How many are there?" cannot be answered alone. We ask it of every picture that shows one number
+# of things on the left and another on the right, once after a turn about each side. Asked alone it has one answer
+# for both, so at most half can be right. The turns before are the gallery's, so that only the memory is examined.
 
 # %%
 lesson.step("A conversation, with memory and without")
 talk = next(sample for sample in gallery if len(sample.objects) == 2 and sample.objects[0]["colour"])
 history, notes = [], []
-for question in ("What is on the left?", "What color is it?", "What else is there?", "Where is it?"):
+for question in ("What is on the left?", "How many are there?", "What else is there?", "Where is it?"):
     said, alone = go_on([talk.image] * 2, [prompt_for(question, history), prompt_for(question)])
     print(f"   {question:22} {said:26} asked alone: {alone}")
     history.append((question, said))
     notes += [(question, said), ("asked alone", alone)]
 print(f"   the last prompt: {prompt_for(question, history[:-1])!r}")
 
-follow_up = "What else is there?"
-pairs = [(sample.image, f"What is on the {side}?", other["noun"]) for sample in gallery if len(sample.objects) == 2
-         for side, other in zip(("left", "right"), reversed(sample.objects))]
-two, openings, others = zip(*pairs)
-turns = zip(openings, go_on(two, [prompt_for(opening) for opening in openings]))
-named, named_alone = (sum(noun in said for noun, said in zip(others, go_on(two, prompts))) for prompts in (
-    [prompt_for(follow_up, [turn]) for turn in turns], [prompt_for(follow_up)] * len(two)))
-title = f'"{follow_up}" finds the other thing in {named} of {len(two)} conversations, asked alone in {named_alone}'
+follow_up = "How many are there?"
+numbers = {1: ("a", "one"), 2: ("two", "two"), 3: ("three", "three")}
+turns = [(sample.image, thing["count"], (f"What is on the {side}?",
+                                         f"{numbers[thing['count']][0]} {thing['noun']}{'s' * (thing['count'] > 1)}"))
+         for sample in gallery if len(sample.objects) == 2 and len({thing["count"] for thing in sample.objects}) == 2
+         for side, thing in zip(("left", "right"), sample.objects)]
+two, counts_there, before = zip(*turns)
+remembered, alone = (sum(is_right(said, numbers[count][1]) for said, count in zip(go_on(two, prompts), counts_there))
+                     for prompts in ([prompt_for(follow_up, [turn]) for turn in before],
+                                     [prompt_for(follow_up)] * len(two)))
+title = f'"{follow_up}" is answered rightly in {remembered} of {len(two)} conversations, asked alone in {alone}'
 print(f"   {title}")
-lesson.record("follow_ups", {"asked": len(two), "right": named, "right_alone": named_alone})
+lesson.record("follow_ups", {"asked": len(two), "right": remembered, "right_alone": alone})
 lesson.save(figures.picture_notes([talk.image], [notes], title, columns=1), "conversation")
 lesson.finish()
 
