@@ -31,7 +31,7 @@ from transformers import (
 from .clip import VISION
 from .language import describe, falsify
 from .loop import CHECKPOINTS, Run, save_half
-from .opt import document, encode, pad
+from .opt import document, encode, pad, several_kinds_more
 from .pictures import Pool, normalise
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
@@ -187,9 +187,7 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
                  rng) -> Run:
     run = Run("blip2-stage2", stage2, steps, matrix_rate=0.006, other_rate=1e-3)
     words = language_model.get_input_embeddings()
-    # Scenes of several kinds of things are asked more, and ask for more: they come twice as often as they were drawn.
-    several = 1 + (records["groups"][:, 1, 1] > 0)
-    share = several / several.sum()
+    share = several_kinds_more(records)
     for _ in run:
         rows = np.sort(rng.choice(len(records), BATCH, p=share))
         encoded = [encode(tokenizer, [("</s>", False), *document(decode(record), rng)], everything=False)

@@ -326,9 +326,16 @@ def describe(scene: Scene) -> str:
 
 
 def dialogue(scene: Scene, rng: np.random.Generator) -> list[Question]:
-    """Two to four questions in a row; the later ones may say "it" or "they" for what was spoken of before."""
-    if rng.random() < 0.5:
+    """Two to four questions in a row; the later ones may say "it" or "they" for what was spoken of before.
+
+    A third of the dialogues ask only for sides and for yes or no, which are the hardest to learn.
+    """
+    form = rng.random()
+    if form < 0.7:
         asked = questions(scene, rng)
+        if form < 0.35:
+            asked = [question for question in asked + questions(scene, rng) + questions(scene, rng)
+                     if question.kind in ("side", "yes/no")]
         rng.shuffle(asked)
         return asked[:4]
     i = int(rng.integers(len(scene.groups)))
