@@ -29,7 +29,7 @@ from transformers import (
 
 GB = 10**9
 lesson = Lesson("9.6", "Summary: what was measured, what to choose")
-lesson.argument("--query", default="something to eat", metavar="TEXT", help="what to search the pictures for")
+lesson.argument("--query", default="a guitar", metavar="TEXT", help="what to search the pictures for")
 options = lesson.start()
 pictures = images.chosen(options)
 

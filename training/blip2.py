@@ -3,9 +3,9 @@
 As in the paper (Li et al. 2023), two models are finished and frozen, the vision tower and the language model, and
 only what stands between them learns: the Q-Former, its query tokens and one projection. The tower is CLIP's, after
 it has learned on in `training.blip`: as contrast left it, a linear probe finds nothing of a patch's column in its
-features (R2 0.01; 0.22 after captioning), and no Q-Former can tell left from right with that. Stage 1 teaches the
-queries to take from a picture what its caption says, by three tasks at once: contrast, matching, and writing the
-caption. Stage 2 lets them speak to the frozen language model, which writes captions and answers about what it is shown.
+features (R2 0.01; 0.22 after captioning). Stage 1 teaches the queries to take from a picture what its caption says, by
+three tasks at once: contrast, matching, and writing the caption. Stage 2 lets them speak to the frozen language model,
+which writes captions and answers about what it is shown.
 """
 
 import argparse
