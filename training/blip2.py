@@ -237,7 +237,7 @@ def main() -> None:
                                                                            "width": PICTURE_SIZE}),
                                tokenizer=tokenizer, num_query_tokens=QUERIES)
     config = Blip2Config(vision_config=tower.config.to_dict(), qformer_config=stage2.qformer.config.to_dict(),
-                         text_config=language_model.config.to_dict(), num_query_tokens=QUERIES,
+                         text_config=language_model.config.to_dict() | {"_name_or_path": ""}, num_query_tokens=QUERIES,
                          image_token_index=tokenizer.convert_tokens_to_ids("<image>"))
     model = Blip2ForConditionalGeneration(config)
     model.vision_model.load_state_dict(tower.state_dict())
