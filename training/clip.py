@@ -215,8 +215,8 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
 
     pool = Pool()
-    scenes = [decode(record) for record in pool.parts[0][1][:6000]]
     if not TOKENIZER.exists():  # A run that goes on must go on with the same token ids.
+        scenes = [decode(record) for record in pool.parts[0][1][:6000]]
         train_tokenizer([vary(scene, rng) for scene in scenes for vary in (vary_caption, vary_caption_chinese)]
                         ).save_pretrained(TOKENIZER)
     tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)

@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def tower_weights() -> dict[str, torch.Tensor]:
-    """The weights that `main` has made, for a `BlipVisionModel` or a `Blip2VisionModel`."""
+    """The weights that `main` has made, for a `BlipVisionModel`."""
     return torch.load(CACHE / "tower.pt", weights_only=True)["model"]
 
 
