@@ -26,8 +26,8 @@ from transformers import (
 )
 
 from . import backgrounds
-from .language import COLOURS, Scene, falsify, vary_caption, vary_caption_chinese
-from .loop import CHECKPOINTS, Run, save_half
+from .language import COLOURS, Scene, falsify, place_caption, vary_caption, vary_caption_chinese
+from .loop import CHECKPOINTS, Run, save_half, speed_up
 from .pictures import Pool
 from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
 from .sprites import CACHE, NOUNS
@@ -73,7 +73,10 @@ class Heads(nn.Module):
     def __init__(self):
         super().__init__()
         self.patch_noun = nn.Linear(WIDTH, NO_NOUN + 1)
+        self.patch_position = nn.Linear(WIDTH, PATCHES * PATCHES)
         self.nouns = nn.Linear(WIDTH, len(NOUNS))
+        self.leftmost = nn.Linear(WIDTH, len(NOUNS))
+        self.rightmost = nn.Linear(WIDTH, len(NOUNS))
         self.total = nn.Linear(WIDTH, 3)
         self.place = nn.Linear(WIDTH, len(backgrounds.PLACES))
         self.light = nn.Linear(WIDTH, len(backgrounds.LIGHTS))
@@ -104,6 +107,15 @@ class Heads(nn.Module):
         on_object = patches != NO_NOUN
         loss = loss + 0.5 * F.cross_entropy(self.patch_colour(hidden[:, 1:]).float()[on_object],
                                             patch_colours[on_object])
+        # Nothing above asks where a patch is, and what nothing asks for is lost on the way up: without these, the last
+        # layer of the tower knows no more of left and right than chance.
+        position = torch.arange(PATCHES * PATCHES).repeat(len(records))
+        loss = loss + 0.1 * F.cross_entropy(self.patch_position(hidden[:, 1:]).float().flatten(0, 1), position)
+        last = there.sum(1) - 1
+        for head, target in ((self.leftmost, groups[:, 0, 0]),
+                             (self.rightmost, groups[torch.arange(len(records)), last, 0])):
+            loss = loss + 0.5 * F.cross_entropy(head(pooled).float(), target)
+
         present = torch.zeros(len(records), len(NOUNS))
         for i in range(3):
             present[there[:, i], groups[there[:, i], i, 0]] = 1
@@ -124,7 +136,7 @@ def trained_heads() -> dict[str, torch.Tensor]:
 
 def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np.random.Generator) -> None:
     """Phase one: the vision tower names what it sees."""
-    run = Run("clip-vision", nn.ModuleList([model.vision_model, heads]), steps)
+    run = Run("clip-vision", nn.ModuleList([model.vision_model, heads]), steps, matrix_rate=0.015, other_rate=1.5e-3)
     for _ in run:
         pixels, records = pool.batch(WARM_UP_BATCH, rng)
         with torch.autocast("cpu", torch.bfloat16):
@@ -133,14 +145,20 @@ def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np
         run.update(loss, WARM_UP_BATCH, patches_right=right)
 
 
-def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed: float) -> tuple[str, str]:
+def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed: float,
+                 place_alone: bool) -> tuple[str, str]:
     """A true caption of a scene and one that is false in a single respect.
 
     Args:
         chinese: How often both are in Chinese. placed: how often the true one says the place.
+        place_alone: Say nothing but the place.
     """
+    in_chinese = bool(rng.random() < chinese)
     false = None
-    if rng.random() < chinese:
+    if place_alone:
+        false = falsify(scene, rng, "place")
+        return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese)
+    if in_chinese:
         while false is None:
             false = falsify(scene, rng, str(rng.choice(["object", "count", "place"])))
         return vary_caption_chinese(scene, rng, placed), vary_caption_chinese(false, rng, placed=1)
@@ -157,16 +175,19 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     Args:
         image_embeddings: (batch, 256), projected but not normalised.
     """
-    pairs = [caption_pair(scene, rng, chinese, placed) for scene in scenes]
+    place_alone = rng.random(len(scenes)) < 0.06
+    pairs = [caption_pair(scene, rng, chinese, placed, alone) for scene, alone in zip(scenes, place_alone)]
     texts = [true for true, _ in pairs] + [false for _, false in pairs]
     text_embeddings = model.get_text_features(
         **tokenizer(texts, padding=True, truncation=True, return_tensors="pt")).pooler_output
     scale = model.logit_scale.clamp(max=np.log(100)).exp()
     # (batch, 2 batch): true captions, then false ones
     logits = scale * F.normalize(image_embeddings.float(), dim=-1) @ F.normalize(text_embeddings.float(), dim=-1).T
-    # "A cat" is true of every picture with a cat: no contrast between a picture and a caption of things it shows.
+    # "A cat" is true of every picture with a cat: no contrast between a picture and a caption that may fit it.
     nouns = [{group.noun for group in scene.groups} for scene in scenes]
-    also_true = torch.tensor([[theirs <= ours for theirs in nouns] for ours in nouns]).fill_diagonal_(False)
+    places = [{scene.place, scene.light} - {"day"} for scene in scenes]
+    also_true = torch.tensor([[bool(places[i] & places[j]) if place_alone[j] else nouns[j] <= nouns[i]
+                               for j in range(len(scenes))] for i in range(len(scenes))]).fill_diagonal_(False)
     logits[:, :len(scenes)] = logits[:, :len(scenes)].masked_fill(also_true, -100)
     labels = torch.arange(len(scenes))
     loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits[:, :len(scenes)].T, labels)) / 2
@@ -206,9 +227,9 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--vision-steps", type=int, default=1400)
-    parser.add_argument("--steps", type=int, default=1700)
-    parser.add_argument("--text-steps", type=int, default=600)
+    parser.add_argument("--vision-steps", type=int, default=2600)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--text-steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=9)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -217,11 +238,13 @@ def main() -> None:
     pool = Pool()
     if not TOKENIZER.exists():  # A run that goes on must go on with the same token ids.
         scenes = [decode(record) for record in pool.parts[0][1][:6000]]
-        train_tokenizer([vary(scene, rng) for scene in scenes for vary in (vary_caption, vary_caption_chinese)]
-                        ).save_pretrained(TOKENIZER)
+        texts = [vary(scene, rng) for scene in scenes for vary in (vary_caption, vary_caption_chinese)]
+        texts += [place_caption(scene, rng, chinese) for scene in scenes[:500] for chinese in (False, True)]
+        train_tokenizer(texts).save_pretrained(TOKENIZER)
     tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
     model, heads = CLIPModel(configuration(tokenizer)), Heads()
     model.set_attn_implementation("eager")  # the fused kernels have a slow backward pass on CPUs
+    speed_up(model.vision_model)
     train_vision(model, heads, pool, options.vision_steps, rng)
     run = train_both(model, heads, tokenizer, pool, options.steps, rng)
     train_text(model, tokenizer, pool, options.text_steps, rng)

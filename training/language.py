@@ -17,9 +17,13 @@ NUMBERS_CHINESE = ("零", "一", "两", "三")
 PLACE_PHRASES = {"snow": "in the snow", "beach": "on the beach", "grass": "on the grass", "night": "at night",
                  "sunset": "at sunset", "room": "in a room", "road": "on the road", "sea": "in the sea",
                  "desert": "in the desert", "plain": "on a plain background"}
-PLACES_CHINESE = {"snow": "雪地里", "beach": "沙滩上", "grass": "草地上", "night": "夜晚", "sunset": "日落时分",
+PLACES_CHINESE = {"snow": "雪地里", "beach": "沙滩上", "grass": "草地上", "night": "夜空下", "sunset": "夕阳下",
                   "room": "房间里", "road": "马路上", "sea": "海里", "desert": "沙漠里", "plain": "纯色背景上"}
 LIGHTS_CHINESE = {"day": "", "night": "夜晚", "sunset": "日落时分"}
+SIDES = {1: ("",), 2: ("left", "right"), 3: ("left", "middle", "right")}
+SIDES_CHINESE = {"left": "左边", "middle": "中间", "right": "右边"}
+# Chinese answers yes or no by repeating the verb of the question.
+NO_CHINESE = {"是": "不是", "有": "没有", "在": "不在"}
 QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "yes/no")
 
 # Things whose colour is somebody's choice, so that it is worth saying: a red car, but not a green frog.
@@ -50,18 +54,23 @@ MEASURED = {"glasses": "a pair of glasses", "jeans": "a pair of jeans", "scissor
 PLURALS = {"sheep": "sheep", "fish": "fish", "deer": "deer", "mouse": "mice", "maple leaf": "maple leaves",
            "cup of coffee": "cups of coffee", "glass of wine": "glasses of wine", "scarf": "scarves",
            "snowman": "snowmen", "volcano": "volcanoes", "tomato": "tomatoes", "potato": "potatoes"}
-CATEGORY_QUESTIONS = {"animal": ("animal", "animals"), "vehicle": ("vehicle", "vehicles"), "food": ("food", None)}
+CATEGORY_QUESTIONS = {"animal": ("animal", "animals", "动物"), "vehicle": ("vehicle", "vehicles", "交通工具"),
+                      "food": ("food", None, "食物")}
 # In their category in the list of nouns, but nobody would say so.
 MISPLACED = frozenset(("teapot", "parachute"))
 MEASURES_CHINESE = {"animal": "只", "vehicle": "辆", "building": "座", "clothing": "件"}
 SPECIAL_MEASURES_CHINESE = {
-    "匹": ("horse",), "头": ("cow", "pig", "elephant"), "条": ("fish", "snake", "scarf", "jeans", "dress"),
-    "架": ("airplane", "helicopter", "piano"), "艘": ("ship", "sailboat", "canoe"), "列": ("train",),
-    "枚": ("rocket", "ring"), "棵": ("tree", "pine tree", "palm tree", "cactus", "broccoli"),
-    "朵": ("rose", "tulip", "sunflower", "cloud", "mushroom"), "片": ("maple leaf",), "顶": ("hat", "crown", "tent"),
-    "座": ("mountain", "volcano"), "把": ("chair", "umbrella", "scissors", "key", "hammer", "guitar", "violin"),
-    "张": ("bed",), "扇": ("door",), "本": ("book",), "支": ("pencil", "candle", "trumpet"), "副": ("glasses",),
-    "台": ("camera", "laptop", "television"), "杯": ("cup of coffee", "glass of wine"), "串": ("grapes",),
+    "匹": ("horse", "zebra"), "头": ("cow", "pig", "elephant", "camel", "whale"), "只": ("shoe", "teddy bear", "kite"),
+    "条": ("fish", "snake", "crocodile", "shark", "scarf", "jeans", "dress", "canoe"),
+    "架": ("airplane", "helicopter", "piano"), "艘": ("ship", "sailboat"), "列": ("train",), "枚": ("rocket", "ring"),
+    "棵": ("tree", "pine tree", "palm tree", "cactus", "broccoli"), "片": ("maple leaf",), "团": ("fire",),
+    "朵": ("rose", "tulip", "sunflower", "cloud", "mushroom"), "颗": ("strawberry", "star", "planet"),
+    "轮": ("moon",), "道": ("rainbow",), "顶": ("hat", "crown", "tent", "parachute"), "座": ("mountain", "volcano"),
+    "把": ("chair", "umbrella", "scissors", "key", "hammer", "guitar", "violin", "teapot"), "张": ("bed",),
+    "扇": ("door",), "本": ("book",), "支": ("pencil", "candle", "trumpet"), "副": ("glasses",), "面": ("drum",),
+    "台": ("camera", "laptop", "television"), "部": ("telephone",), "个": ("backpack",),
+    "根": ("banana", "carrot", "corn", "eggplant", "lollipop"), "块": ("cheese", "pizza", "cookie", "skateboard"),
+    "杯": ("cup of coffee", "glass of wine"), "桶": ("popcorn",), "串": ("grapes", "cherries"),
 }
 _MEASURE_OF = {noun: measure for measure, nouns in SPECIAL_MEASURES_CHINESE.items() for noun in nouns}
 
@@ -78,8 +87,22 @@ class Group:
         return NOUNS[self.noun].english
 
     @property
+    def chinese(self) -> str:
+        return NOUNS[self.noun].chinese
+
+    @property
     def category(self) -> str:
         return NOUNS[self.noun].category
+
+    @property
+    def measure(self) -> str:
+        """The Chinese measure word: 只 for dogs, 辆 for cars."""
+        return _MEASURE_OF.get(self.name, MEASURES_CHINESE.get(self.category, "个"))
+
+    @property
+    def is_plural(self) -> bool:
+        """Whether English speaks of "them"."""
+        return self.count > 1 or self.name in ("glasses", "jeans", "scissors", "grapes", "cherries")
 
 
 @dataclass(frozen=True)
@@ -166,9 +189,27 @@ def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False,
         words = f"{words} {where(scene)}"
     start = rng.choice(["", "a picture of ", "a photo of ", "an image of ", "there is "],
                        p=[0.45, 0.2, 0.2, 0.05, 0.1])
-    if start == "there is " and scene.groups[0].count > 1:
+    if start == "there is " and words.startswith(("two ", "three ")):
         start = "there are "
     return start + words
+
+
+def place_caption(scene: Scene, rng: np.random.Generator, chinese: bool) -> str:
+    """A true caption that says only where, or in what light, a picture was taken; in one of several wordings."""
+    by_light = scene.light != "day" and rng.random() < 0.25
+    if chinese:
+        light, place = LIGHTS_CHINESE[scene.light], PLACES_CHINESE[scene.place]
+        if by_light or (scene.place in LIGHTS_CHINESE and rng.random() < 0.5):
+            spot = thing = light or LIGHTS_CHINESE[scene.place]
+        else:  # Without its last character, 里, 上 or 下, a place is a thing: 沙滩上 is on the beach, 沙滩 the beach.
+            spot, thing = light + place, (light and f"{light}的") + place[:-1]
+        return str(rng.choice([spot, f"在{spot}", thing, f"{spot}的照片", f"{spot}拍的照片", f"在{spot}拍的照片"]))
+    spot = f"at {scene.light}" if by_light else where(scene)
+    thing = spot.partition(" ")[2]  # "the beach at sunset", "a plain background", "night"
+    wordings = [spot, thing, f"a picture {spot}", f"a photo {spot}", f"a picture taken {spot}", f"a photo taken {spot}"]
+    if not spot.startswith("at "):
+        wordings += [f"a picture of {thing}", f"a photo of {thing}"]
+    return str(rng.choice(wordings))
 
 
 def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> Scene | None:
@@ -202,107 +243,172 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
         others = [c for c in range(len(COLOURS)) if c != groups[i].colour]
         groups[i] = Group(groups[i].noun, groups[i].count, int(rng.choice(others)))
     else:
-        return Scene(scene.groups, str(rng.choice([p for p in PLACE_PHRASES if p != scene.place])))
+        return Scene(scene.groups, str(rng.choice([p for p in PLACE_PHRASES if p not in (scene.place, scene.light)])))
     return Scene(tuple(groups), scene.place, scene.light)
 
 
 def phrase_chinese(group: Group, with_colour: bool) -> str:
-    noun = NOUNS[group.noun]
-    measure = _MEASURE_OF.get(group.name, MEASURES_CHINESE.get(noun.category, "个"))
+    """"一辆红色的汽车", "两只狗", "一把剪刀"."""
     colour = f"{COLOURS_CHINESE[group.colour]}的" if with_colour and group.colour is not None else ""
-    return f"{NUMBERS_CHINESE[group.count]}{measure}{colour}{noun.chinese}"
+    return f"{NUMBERS_CHINESE[group.count]}{group.measure}{colour}{group.chinese}"
+
+
+def where_chinese(scene: Scene) -> str:
+    """"日落时分马路上"."""
+    return LIGHTS_CHINESE[scene.light] + PLACES_CHINESE[scene.place]
+
+
+def join_chinese(phrases: list[str]) -> str:
+    return phrases[0] if len(phrases) == 1 else "、".join(phrases[:-1]) + "和" + phrases[-1]
+
+
+def _with_sides_chinese(phrases: list[str]) -> str:
+    return "，".join(f"{SIDES_CHINESE[side]}是{words}" for side, words in zip(SIDES[len(phrases)], phrases))
+
+
+def caption_chinese(scene: Scene) -> str:
+    """`caption` in Chinese: "雪地里的一只狗", "草地上，左边是一只猫，右边是两辆红色的汽车"."""
+    objects = [phrase_chinese(group, colour_is_worth_saying(group)) for group in scene.groups]
+    words = f"的{objects[0]}" if len(objects) == 1 else f"，{_with_sides_chinese(objects)}"
+    return where_chinese(scene) + words
 
 
 def vary_caption_chinese(scene: Scene, rng: np.random.Generator, placed: float = 0.8) -> str:
-    """A true Chinese caption in one of several wordings; `placed` is how often the place is said."""
+    """A true Chinese caption in one of several wordings; `placed` is how often the place is said (1: always)."""
     if len(scene.groups) == 1 and scene.groups[0].count == 1 and rng.random() < 0.25:
-        group = scene.groups[0]
-        objects = [NOUNS[group.noun].chinese]
+        objects = [scene.groups[0].chinese]
     else:
         objects = [phrase_chinese(g, colour_is_worth_saying(g) and rng.random() < 0.6) for g in scene.groups]
-    if len(objects) == 2 and rng.random() < 0.4:
-        words = f"左边是{objects[0]}，右边是{objects[1]}"
-    elif len(objects) == 3 and rng.random() < 0.4:
-        words = f"左边是{objects[0]}，中间是{objects[1]}，右边是{objects[2]}"
-    else:
+    with_sides = len(objects) > 1 and rng.random() < 0.4
+    if not with_sides:
         rng.shuffle(objects)
-        words = objects[0] if len(objects) == 1 else "、".join(objects[:-1]) + "和" + objects[-1]
-    if rng.random() < placed and not (scene.place == "plain" and rng.random() < 0.6):
-        words = f"{LIGHTS_CHINESE[scene.light]}{PLACES_CHINESE[scene.place]}的{words}"
-    return str(rng.choice(["", "图片里有"], p=[0.7, 0.3])) + words
+    words = _with_sides_chinese(objects) if with_sides else join_chinese(objects)
+    place = str(rng.choice(["", "在"], p=[0.8, 0.2])) + where_chinese(scene)
+    if scene.place in LIGHTS_CHINESE and rng.random() < 0.5:
+        place = LIGHTS_CHINESE[scene.place]
+    if rng.random() < placed and (placed == 1 or scene.place != "plain" or rng.random() < 0.4):
+        if with_sides:
+            return f"{place}，{words}"
+        return str(rng.choice([f"{place}的{words}", f"{place}有{words}"], p=[0.7, 0.3]))
+    return str(rng.choice(["", "图片里，" if with_sides else "图片里有"], p=[0.7, 0.3])) + words
 
 
-def questions(scene: Scene, rng: np.random.Generator) -> list[Question]:
+def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False) -> list[Question]:
     """One question of every kind that the scene can be asked, each with its short answer."""
     group = scene.groups[rng.integers(len(scene.groups))]
-    name = plural(group.name) if group.count > 1 and group.name not in MEASURED else group.name
-    is_plural = group.count > 1 or group.name in ("glasses", "jeans", "scissors", "grapes", "cherries")
-    is_are = "are" if is_plural else "is"
-    wording = f"Where {is_are} the {name}?"
+    name, is_are = _subject(group)
+    asked_where = _draw(rng, chinese, [f"Where {is_are} the {name}?"], [f"{group.chinese}在哪里？"])
     if scene.place != "plain" and rng.random() < 0.5:
-        wording = "Where was this picture taken?"
-    asked = [_ask_what(scene, group, rng), Question("where", wording, where(scene)),
-             _ask_yes_no(scene, group, name, is_are, rng)]
+        asked_where = _draw(rng, chinese, ["Where was this picture taken?"], ["这张照片是在哪里拍的？"])
+    asked = [_ask_what(scene, group, rng, chinese),
+             Question("where", asked_where, where_chinese(scene) if chinese else where(scene)),
+             _ask_yes_no(scene, group, rng, chinese)]
     if group.name not in MEASURED:
-        asked.append(_ask_how_many(scene, group, rng))
+        asked.append(_ask_how_many(scene, group, rng, chinese))
     if len(scene.groups) > 1:
-        side = ("left", "middle", "right")[scene.groups.index(group)] if len(scene.groups) == 3 else \
-            ("left", "right")[scene.groups.index(group)]
-        wordings = [f"Which side {is_are} the {name} on?", f"On which side {is_are} the {name}?"]
+        side = SIDES[len(scene.groups)][scene.groups.index(group)]
+        english = [f"Which side {is_are} the {name} on?", f"On which side {is_are} the {name}?"]
+        wordings = [f"{group.chinese}在哪一边？", f"{group.chinese}在哪边？"]
         if len(scene.groups) == 2:
-            wordings.append(f"{is_are.capitalize()} the {name} on the left or on the right?")
-        asked.append(Question("side", str(rng.choice(wordings)), side))
+            english.append(f"{is_are.capitalize()} the {name} on the left or on the right?")
+            wordings.append(f"{group.chinese}在左边还是右边？")
+        asked.append(Question("side", _draw(rng, chinese, english, wordings), SIDES_CHINESE[side] if chinese else side))
     if group.colour is not None:
-        asked.append(Question("colour", f"What color {is_are} the {name}?", COLOURS[group.colour]))
+        text = _draw(rng, chinese, [f"What color {is_are} the {name}?"],
+                     [f"{group.chinese}是什么颜色的？", f"{group.chinese}是什么颜色？"])
+        asked.append(Question("colour", text, (COLOURS_CHINESE if chinese else COLOURS)[group.colour]))
     return asked
 
 
-def _ask_what(scene: Scene, group: Group, rng: np.random.Generator) -> Question:
-    everything = join([phrase(g, with_colour=False) for g in scene.groups])
-    general = ["What is in the picture?", "What do you see?", "What is shown in the picture?"]
+def questions_chinese(scene: Scene, rng: np.random.Generator) -> list[Question]:
+    """`questions` in Chinese, of the same kinds."""
+    return questions(scene, rng, chinese=True)
+
+
+def _draw(rng: np.random.Generator, chinese: bool, english_wordings: list[str], chinese_wordings: list[str]) -> str:
+    return str(rng.choice(chinese_wordings if chinese else english_wordings))
+
+
+def _subject(group: Group) -> tuple[str, str]:
+    """What follows "the", and the verb that goes with it: ("dogs", "are")."""
+    name = plural(group.name) if group.count > 1 and group.name not in MEASURED else group.name
+    return name, "are" if group.is_plural else "is"
+
+
+def _name_things(groups: tuple[Group, ...], chinese: bool) -> str:
+    """The answer to a question for things: "a dog and two cars", "一只狗和两辆汽车"."""
+    if chinese:
+        return join_chinese([phrase_chinese(g, with_colour=False) for g in groups])
+    return join([phrase(g, with_colour=False) for g in groups])
+
+
+def _ask_what(scene: Scene, group: Group, rng: np.random.Generator, chinese: bool) -> Question:
+    english = ["What is in the picture?", "What do you see?", "What is shown in the picture?"]
+    wordings = ["图片里有什么？", "你看到了什么？", "图片上有什么？"]
     if len(scene.groups) == 1 and group.count == 1:
-        general.append("What is this?")
+        english.append("What is this?")
+        wordings.append("这是什么？")
     if len(scene.groups) > 1 and rng.random() < 0.5:
-        side = rng.integers(2)
-        return Question("what", f"What is on the {('left', 'right')[side]}?",
-                        phrase(scene.groups[-side], with_colour=False))
+        return _ask_what_is_there(scene, -int(rng.integers(2)), rng, chinese)  # the first or the last
     alone = sum(g.category == group.category for g in scene.groups) == 1
     if alone and group.category in CATEGORY_QUESTIONS and group.name not in MISPLACED and rng.random() < 0.3:
-        one, many = CATEGORY_QUESTIONS[group.category]
+        one, many, kind = CATEGORY_QUESTIONS[group.category]
         subject = f"{many} are" if group.count > 1 and many else f"{one} is"
-        return Question("what", f"What {subject} in the picture?", phrase(group, with_colour=False))
-    return Question("what", str(rng.choice(general)), everything)
+        text = _draw(rng, chinese, [f"What {subject} in the picture?"], [f"图片里有什么{kind}？"])
+        return Question("what", text, _name_things((group,), chinese))
+    return Question("what", _draw(rng, chinese, english, wordings), _name_things(scene.groups, chinese))
 
 
-def _ask_how_many(scene: Scene, group: Group, rng: np.random.Generator) -> Question:
+def _ask_what_is_there(scene: Scene, i: int, rng: np.random.Generator, chinese: bool) -> Question:
+    side = SIDES[len(scene.groups)][i]
+    wordings = [f"{SIDES_CHINESE[side]}是什么？", f"{SIDES_CHINESE[side]}有什么？"]
+    text = _draw(rng, chinese, [f"What is {'in' if side == 'middle' else 'on'} the {side}?"], wordings)
+    return Question("what", text, _name_things((scene.groups[i],), chinese))
+
+
+def _ask_how_many(scene: Scene, group: Group, rng: np.random.Generator, chinese: bool) -> Question:
     if rng.random() < 0.25:
         total = sum(g.count for g in scene.groups)
-        return Question("how many", "How many things are in the picture?", NUMBERS[total])
-    return Question("how many", f"How many {plural(group.name)} are there?", NUMBERS[group.count])
+        text = _draw(rng, chinese, ["How many things are in the picture?"], ["图片里一共有几个东西？"])
+        return Question("how many", text, f"{NUMBERS_CHINESE[total]}个" if chinese else NUMBERS[total])
+    wordings = [f"{start}几{group.measure}{group.chinese}？" for start in ("有", "图片里有")]
+    text = _draw(rng, chinese, [f"How many {plural(group.name)} are there?"], wordings)
+    return Question("how many", text, _number(group, chinese))
 
 
-def _ask_yes_no(scene: Scene, group: Group, name: str, is_are: str, rng: np.random.Generator) -> Question:
+def _number(group: Group, chinese: bool) -> str:
+    return NUMBERS_CHINESE[group.count] + group.measure if chinese else NUMBERS[group.count]
+
+
+def _ask_yes_no(scene: Scene, group: Group, rng: np.random.Generator, chinese: bool) -> Question:
     truth = bool(rng.random() < 0.5)
-    answer = "yes" if truth else "no"
+    name, is_are = _subject(group)
     form = rng.random()
-    if form < 0.15 and group.colour is not None:
-        others = [c for c in COLOURS if c != COLOURS[group.colour]]
-        colour = COLOURS[group.colour] if truth else str(rng.choice(others))
-        return Question("yes/no", f"{is_are.capitalize()} the {name} {colour}?", answer)
-    if form < 0.3 and group.name not in MEASURED:
-        count = group.count if truth else int(rng.choice([c for c in (1, 2, 3) if c != group.count]))
-        asked = phrase(Group(group.noun, count), with_colour=False)
-        return Question("yes/no", f"{'Is' if count == 1 else 'Are'} there {asked}?" if count > 1 else
-                        f"Is there exactly one {group.name}?", answer)
     # Nobody asks whether a cat is at night or on a plain background.
     askable = [place for place in PLACE_PHRASES if place not in ("night", "sunset", "plain")]
-    if form < 0.4 and scene.place in askable:
+    if form < 0.15 and group.colour is not None:
+        colour = group.colour if truth else int(rng.choice([c for c in range(len(COLOURS)) if c != group.colour]))
+        english = [f"{is_are.capitalize()} the {name} {COLOURS[colour]}?"]
+        verb, wordings = "是", [f"{group.chinese}是{COLOURS_CHINESE[colour]}的吗？"]
+    elif form < 0.3 and group.name not in MEASURED:
+        count = group.count if truth else int(rng.choice([c for c in (1, 2, 3) if c != group.count]))
+        asked = Group(group.noun, count)
+        english = [f"Are there {phrase(asked, False)}?" if count > 1 else f"Is there exactly one {group.name}?"]
+        verb, wordings = "有", [f"有{phrase_chinese(asked, False)}吗？"]
+        if count == 1:
+            verb, wordings = "是", [f"{group.chinese}只有{_number(asked, chinese)}吗？"]
+    elif form < 0.4 and scene.place in askable:
         place = scene.place if truth else str(rng.choice([p for p in askable if p != scene.place]))
-        return Question("yes/no", f"{is_are.capitalize()} the {name} {PLACE_PHRASES[place]}?", answer)
-    noun = group.noun if truth else absent_noun(scene, rng)
-    asked = phrase(Group(noun, 1), with_colour=False)
-    wordings = [f"Is there {asked} in the picture?", f"Is there {asked}?", f"Do you see {asked}?"]
-    return Question("yes/no", str(rng.choice(wordings)), answer)
+        english = [f"{is_are.capitalize()} the {name} {PLACE_PHRASES[place]}?"]
+        verb, wordings = "在", [f"{group.chinese}在{PLACES_CHINESE[place]}吗？"]
+    else:
+        asked = Group(group.noun if truth else absent_noun(scene, rng), 1)
+        one = phrase(asked, with_colour=False)
+        english = [f"Is there {one} in the picture?", f"Is there {one}?", f"Do you see {one}?"]
+        verb, thing = "有", asked.chinese
+        wordings = [f"图片里有{thing}吗？", f"有{thing}吗？", f"图片里有没有{thing}？"]
+    yes, no = (verb, NO_CHINESE[verb]) if chinese else ("yes", "no")
+    return Question("yes/no", _draw(rng, chinese, english, wordings), yes if truth else no)
 
 
 def absent_noun(scene: Scene, rng: np.random.Generator) -> int:
@@ -325,35 +431,39 @@ def describe(scene: Scene) -> str:
     return ", ".join([*objects, where(scene)])
 
 
-def dialogue(scene: Scene, rng: np.random.Generator) -> list[Question]:
+def dialogue(scene: Scene, rng: np.random.Generator, chinese: bool = False) -> list[Question]:
     """Two to four questions in a row; the later ones may say "it" or "they" for what was spoken of before.
 
     A third of the dialogues ask only for sides and for yes or no, which are the hardest to learn.
     """
     form = rng.random()
     if form < 0.7:
-        asked = questions(scene, rng)
+        asked = questions(scene, rng, chinese)
         if form < 0.35:
-            asked = [question for question in asked + questions(scene, rng) + questions(scene, rng)
+            asked = [question for question in asked + questions(scene, rng, chinese) + questions(scene, rng, chinese)
                      if question.kind in ("side", "yes/no")]
         rng.shuffle(asked)
         return asked[:4]
     i = int(rng.integers(len(scene.groups)))
     group = scene.groups[i]
-    sides = {1: ("",), 2: ("left", "right"), 3: ("left", "middle", "right")}[len(scene.groups)]
     if len(scene.groups) == 1:
-        opening = "What is in the picture?"
+        wordings = ["图片里有什么？", "这是什么？"] if group.count == 1 else ["图片里有什么？"]
+        text = _draw(rng, chinese, ["What is in the picture?"], wordings)
+        opening = Question("what", text, _name_things(scene.groups, chinese))
     else:
-        opening = f"What is in the {sides[i]}?" if sides[i] == "middle" else f"What is on the {sides[i]}?"
-    is_plural = group.count > 1 or group.name in ("glasses", "jeans", "scissors", "grapes", "cherries")
-    are, they = ("are", "they") if is_plural else ("is", "it")
-    later = [Question("where", f"Where {are} {they}?", where(scene))]
+        opening = _ask_what_is_there(scene, i, rng, chinese)
+    are, they = ("are", "they") if group.is_plural else ("is", "it")
+    it = "它们" if group.count > 1 else "它"
+    later = [Question("where", f"{it}在哪里？" if chinese else f"Where {are} {they}?",
+                      where_chinese(scene) if chinese else where(scene))]
     if group.name not in MEASURED:
-        later.append(Question("how many", "How many are there?", NUMBERS[group.count]))
+        later.append(Question("how many", f"有几{group.measure}？" if chinese else "How many are there?",
+                              _number(group, chinese)))
     if group.colour is not None:
-        later.append(Question("colour", f"What color {are} {they}?", COLOURS[group.colour]))
+        later.append(Question("colour", f"{it}是什么颜色的？" if chinese else f"What color {are} {they}?",
+                              (COLOURS_CHINESE if chinese else COLOURS)[group.colour]))
     if len(scene.groups) == 2:
-        other = scene.groups[1 - i]
-        later.append(Question("what", "What else is there?", phrase(other, with_colour=False)))
+        later.append(Question("what", "还有什么？" if chinese else "What else is there?",
+                              _name_things((scene.groups[1 - i],), chinese)))
     rng.shuffle(later)
-    return [Question("what", opening, phrase(group, with_colour=False)), *later[:3]]
+    return [opening, *later[:3]]

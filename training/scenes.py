@@ -10,7 +10,8 @@ import multiprocessing
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
+from scipy import ndimage
 
 from . import backgrounds, sprites
 from .language import COLOURABLE, MEASURED, Group, Scene
@@ -125,6 +126,8 @@ class SceneMaker:
         if sprites.SETS[style].silhouette:
             dark = "night" in (place, light) or (place == "sea" and light == "sunset")
             sprite[..., :3] = rng.integers(170, 256, 3) if dark else rng.integers(0, 110, 3)
+        elif sprites.SETS[style].lines:
+            sprite = colour_in(sprite, rng) if rng.random() < 0.7 else sprite
         elif NOUNS[noun].english in COLOURABLE and rng.random() < 0.6:
             sprite = paint_sprite(sprite, str(rng.choice(list(PAINTS))))
         if self.augment:
@@ -158,7 +161,7 @@ class SceneMaker:
             if flip:
                 drawing = drawing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             if rng.random() < 0.5:
-                drawing = drawing.rotate(rng.normal(0, 7), Image.Resampling.BILINEAR)
+                drawing = drawing.rotate(rng.normal(0, 10 if self.augment else 7), Image.Resampling.BILINEAR)
             centre = slot * (i + 0.5) + rng.normal(0, 0.05 if count == 1 else 0.02)
             free = NOUNS[noun].english in FLYING or rng.random() < 0.35
             foot = rng.uniform(0.35, 0.98) if free else rng.uniform(max(horizon + 0.12, 0.62), 0.97)
@@ -172,26 +175,57 @@ class SceneMaker:
         return picture, owners[coverage.argmax(axis=0)]
 
 
+def colour_in(drawing: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Fill the white fields of a line drawing with colours: one for all, or one for each.
+
+    Args:
+        drawing: RGBA, dark lines on white, transparent around.
+    """
+    white = (drawing[..., 0] > 128) & (drawing[..., 3] > 128)
+    fields, count = ndimage.label(white)
+    palette = rng.integers(40, 256, (count + 1, 3))
+    if rng.random() < 0.5:
+        palette[:] = palette[0]
+    coloured = drawing.copy()
+    # Multiplied, so that the soft edges of the lines stay soft.
+    coloured[..., :3] = (drawing[..., :3] * (palette[fields] / 255)).astype(np.uint8)
+    return coloured
+
+
+def as_lines(image: Image.Image) -> Image.Image:
+    """The edges of an RGBA drawing as dark lines on white."""
+    edges = image.convert("L").filter(ImageFilter.FIND_EDGES).point(lambda edge: 255 - min(255, 3 * edge))
+    alpha = image.getchannel("A")
+    # The outline is the rim of what is opaque.
+    rim = ImageChops.subtract(alpha, alpha.filter(ImageFilter.MinFilter(5)))
+    ink = ImageChops.subtract(edges, rim)
+    return Image.merge("RGBA", [ink, ink, ink, alpha])
+
+
 def distort(sprite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Change how a drawing looks but not what it shows; an RGBA array in and out."""
     image = Image.fromarray(sprite)
     chance = rng.random()
     if chance < 0.08:  # greyscale
         image = Image.merge("RGBA", [image.convert("L")] * 3 + [image.getchannel("A")])
-    elif chance < 0.2:  # shift all hues
+    elif chance < 0.22:  # shift all hues
         hue, saturation, value = image.convert("RGB").convert("HSV").split()
-        shift = int(rng.integers(-40, 41))
+        shift = int(rng.normal(0, 45))
         hue = hue.point(lambda level: (level + shift) % 256)
         image = Image.merge("RGBA", [*Image.merge("HSV", (hue, saturation, value)).convert("RGB").split(),
                                      image.getchannel("A")])
-    elif chance < 0.26:  # posterise
+    elif chance < 0.27:  # posterise
         levels = np.array(image)
         levels[..., :3] = levels[..., :3] // 64 * 64 + 32
         image = Image.fromarray(levels)
-    elif chance < 0.3:  # filled silhouette
+    elif chance < 0.31:  # filled silhouette
         ink = Image.new("RGBA", image.size, tuple(rng.integers(0, 256, 3)) + (255,))
         ink.putalpha(image.getchannel("A"))
         image = ink
+    elif chance < 0.41:  # a line drawing, often coloured in
+        image = as_lines(image)
+        if rng.random() < 0.6:
+            image = Image.fromarray(colour_in(np.asarray(image), rng))
     if rng.random() < 0.2:  # a dark outline, as in drawn pictogram sets
         width = int(rng.choice((3, 5, 7)))
         outline = Image.new("RGBA", image.size, tuple(rng.integers(0, 70, 3)) + (255,))
@@ -207,11 +241,17 @@ def distort(sprite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         levels = np.array(image).astype(np.float32)
         levels[..., :3] = (levels[..., :3] - 128) * rng.uniform(0.6, 1.2) + 128 + rng.normal(0, 20)
         image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
-    if rng.random() < 0.12:  # a slight squeeze
+    if rng.random() < 0.25:  # a slight squeeze and shear, as another hand would draw it
         width, height = image.size
-        squeezed = image.resize((int(width * rng.uniform(0.75, 1)), int(height * rng.uniform(0.8, 1))))
-        image = Image.new("RGBA", (width, height))
-        image.paste(squeezed, ((width - squeezed.width) // 2, height - squeezed.height))
+        squeeze, shear = rng.uniform(1, 1.3), rng.normal(0, 0.12)
+        image = image.transform(
+            image.size, Image.Transform.AFFINE, (squeeze, shear, (1 - squeeze) * width / 2 - shear * height / 2, 0,
+                                                 rng.uniform(1, 1.2), 0), Image.Resampling.BILINEAR)
+    if rng.random() < 0.1:  # a piece is hidden
+        hidden = image.getchannel("A")
+        x, y = rng.integers(0, 72, 2)
+        hidden.paste(0, (int(x), int(y), int(x + rng.integers(12, 28)), int(y + rng.integers(12, 28))))
+        image.putalpha(hidden)
     return np.asarray(image)
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 CACHE = Path(__file__).parent / "cache"
 SPRITE_SIZE = 96  # pixels of a cached sprite; training pictures are 112 pixels wide
@@ -30,6 +30,8 @@ class PictogramSet:
     licence: str
     held_out: bool = False
     silhouette: bool = False  # one colour on transparent; the scene chooses the colour
+    lines: bool = False  # dark lines on white; the scene may colour it in
+    wrong: frozenset[str] = frozenset()  # nouns whose icon of that name shows another thing
 
 
 SETS = (
@@ -42,8 +44,15 @@ SETS = (
     PictogramSet("emojione", "@iconify-json/emojione", "1.2.3", "CC-BY-4.0"),
     PictogramSet("fluent-silhouette", "@iconify-json/fluent-emoji-high-contrast", "1.2.6", "MIT", silhouette=True),
     PictogramSet("emojione-silhouette", "@iconify-json/emojione-monotone", "1.2.1", "CC-BY-4.0", silhouette=True),
+    PictogramSet("streamline", "@iconify-json/streamline-emojis", "1.2.4", "CC-BY-4.0"),
+    PictogramSet("noto-lines", "@fontsource/noto-emoji", "5.3.2", "OFL-1.1", lines=True),
+    PictogramSet("icon-park", "@iconify-json/icon-park", "1.2.4", "Apache-2.0",
+                 wrong=frozenset(("mouse", "scissors", "ring", "trumpet", "hat"))),
+    PictogramSet("material-silhouette", "@iconify-json/mdi", "1.2.3", "Apache-2.0", silhouette=True,
+                 wrong=frozenset(("mouse", "scooter", "bee", "planet", "tent"))),
+    PictogramSet("game-silhouette", "@iconify-json/game-icons", "1.2.4", "CC-BY-3.0", silhouette=True,
+                 wrong=frozenset(("butterfly", "volcano"))),
     PictogramSet("fxemoji", "@iconify-json/fxemoji", "1.2.2", "CC-BY-4.0", held_out=True),
-    PictogramSet("streamline", "@iconify-json/streamline-emojis", "1.2.4", "CC-BY-4.0", held_out=True),
 )
 STYLES = tuple(pictogram_set.style for pictogram_set in SETS)
 SEEN = tuple(i for i, pictogram_set in enumerate(SETS) if not pictogram_set.held_out)
@@ -107,8 +116,13 @@ def render(noun: Noun, style: str, size: int) -> Image.Image | None:
     Returns an RGBA picture of `size` x `size` pixels with the drawing cropped to its outline and centred,
     or None if the set has no such pictogram.
     """
+    pictogram_set = SETS[STYLES.index(style)]
+    if noun.english in pictogram_set.wrong:
+        return None
     if style == "fluent-3d":
         drawing = _render_bitmap(noun, style)
+    elif pictogram_set.lines:
+        drawing = _render_glyph(noun, style, size)
     else:
         drawing = _render_vector(noun, style, size)
     if drawing is None or drawing.getbbox() is None:
@@ -129,12 +143,28 @@ def _render_bitmap(noun: Noun, style: str) -> Image.Image | None:
     return None
 
 
+def _render_glyph(noun: Noun, style: str, size: int) -> Image.Image:
+    """A line drawing from a font, with what its lines enclose made white."""
+    from scipy.ndimage import binary_fill_holes
+
+    font = ImageFont.truetype(io.BytesIO(_files(style)["package/files/noto-emoji-emoji-400-normal.woff"]), size)
+    ink = Image.new("L", (2 * size, 2 * size))
+    ImageDraw.Draw(ink).text((size // 4, size // 4), chr(int(_code_points()[noun.icon].split("-")[0], 16)), 255, font)
+    inside = Image.fromarray(binary_fill_holes(np.asarray(ink) > 96))
+    drawing = Image.new("RGBA", ink.size)
+    drawing.paste((255, 255, 255, 255), (0, 0), inside)
+    drawing.paste((20, 20, 20, 255), (0, 0), ink)
+    return drawing
+
+
 def _render_vector(noun: Noun, style: str, size: int) -> Image.Image | None:
     import resvg_py  # only training needs it
 
     icons = _icons(style)
-    name = icons.get("aliases", {}).get(noun.icon, {}).get("parent", noun.icon)
-    icon = icons["icons"].get(name)
+    # Sets of emoji use the standard's names; other sets call a thing what people call it.
+    names = [icons.get("aliases", {}).get(name, {}).get("parent", name)
+             for name in (noun.icon, noun.english.replace(" ", "-"))]
+    icon = next((icons["icons"][name] for name in names if name in icons["icons"]), None)
     if icon is None:
         return None
     width, height = (icon.get(side, icons.get(side, 16)) for side in ("width", "height"))
@@ -149,7 +179,7 @@ def _render_vector(noun: Noun, style: str, size: int) -> Image.Image | None:
 
 
 def load() -> np.ndarray:
-    """All sprites: uint8 array (11 styles, 175 nouns, 96, 96, RGBA), all zero where a set has no such noun."""
+    """All sprites: uint8 array (15 styles, 175 nouns, 96, 96, RGBA), all zero where a set has no such noun."""
     path = CACHE / "sprites.npy"
     if not path.exists():
         fetch()
