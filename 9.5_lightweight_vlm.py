@@ -11,7 +11,6 @@
 # `python 9.5_lightweight_vlm.py --memory-gb 2 --pictures-per-second 5`
 
 # %%
-import re
 import tempfile
 import warnings
 
@@ -19,6 +18,7 @@ import warnings
 from multimodal import catalog, figures, images
 from multimodal.hardware import median_seconds, peak_memory, readable_size
 from multimodal.lesson import Lesson
+from multimodal.metrics import names_noun
 
 import torch
 from PIL import Image
@@ -162,21 +162,14 @@ lesson.save(figures.grouped_bars(
 # one that the gallery shows elsewhere but not here, and whether it is the gallery's caption word for word. The last
 # is fair only to the small model, which learned that grammar; a model from the web uses words of its own.
 
-
 # %%
-def names(text: str, noun: str) -> bool:
-    """Whether a text names a noun, singular or plural."""
-    head, of, rest = noun.partition(" of ")  # the plural of "cup of coffee" is "cups of coffee"
-    forms = {head, f"{head}s", f"{head}es", f"{head[:-1]}ies", "mice" if head == "mouse" else head}
-    return bool(re.search(rf"\b({'|'.join(forms)}){of}{rest}\b", text))
-
-
 lesson.step("How good are they?")
 texts = captions_of(model, opened, 16)
-objects_right = [all(names(text, thing["noun"]) for thing in sample.objects) for text, sample in zip(texts, gallery)]
+objects_right = [all(names_noun(text, thing["noun"]) for thing in sample.objects)
+                 for text, sample in zip(texts, gallery)]
 nouns = {thing["noun"] for sample in gallery for thing in sample.objects}
 # A "tree" is no invention where there is a "palm tree".
-invented = [any(names(text, noun) and not any(noun in thing["noun"] for thing in sample.objects) for noun in nouns)
+invented = [any(names_noun(text, noun) for noun in nouns if not any(noun in thing["noun"] for thing in sample.objects))
             for text, sample in zip(texts, gallery)]
 exact = [text == sample.caption for text, sample in zip(texts, gallery)]
 title = (f"{sum(objects_right)} of {len(gallery)} captions name all things of the picture, {sum(exact)} are the "

@@ -2,7 +2,8 @@
 
 The vision tower begins as CLIP's, carried over by `training.vision`, and goes on learning; the text decoder
 begins from nothing. Captions follow one grammar (what, from left to right, and where), so that a reader can check
-every word; some begin with a prefix that the loss leaves out, which is what makes prompted captions work.
+every word; some begin with a prefix that the loss leaves out, which is what makes prompted captions work. What follows
+the Chinese prefix is the caption in Chinese.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from transformers import (
 )
 
 from .clip import VISION, Heads, trained_heads
-from .language import caption, dialogue, vary_caption_chinese
+from .language import CHINESE_PREFIX, caption, caption_chinese, dialogue
 from .loop import CHECKPOINTS, Run, save_half
 from .pictures import Pool
 from .scenes import PICTURE_SIZE, decode
@@ -54,9 +55,11 @@ def text_settings(tokenizer: BertTokenizer, width: int = 256, layers: int = 3) -
 
 
 def caption_batch(records: np.ndarray, tokenizer: BertTokenizer, rng: np.random.Generator) -> dict:
-    """Token ids, mask and labels (batch, length); a third of the captions begin with a prefix."""
-    prefixes = [f"{rng.choice(PREFIXES)} " if rng.random() < 0.33 else "" for _ in records]
-    texts = [prefix + caption(decode(record)) for prefix, record in zip(prefixes, records)]
+    """Token ids, mask and labels (batch, length); half of the captions begin with a prefix, a fifth are Chinese."""
+    shares = [0.5] + [0.3 / len(PREFIXES)] * len(PREFIXES) + [0.2]
+    prefixes = rng.choice(["", *PREFIXES, CHINESE_PREFIX], len(records), p=shares)
+    texts = [f"{prefix} {(caption_chinese if prefix == CHINESE_PREFIX else caption)(decode(record))}"
+             for prefix, record in zip(prefixes, records)]
     inputs = tokenizer(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
     inputs["input_ids"][:, 0] = tokenizer.bos_token_id  # [DEC]: what generation begins with
     labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, -100)
@@ -67,7 +70,7 @@ def caption_batch(records: np.ndarray, tokenizer: BertTokenizer, rng: np.random.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--seed", type=int, default=11)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -75,8 +78,8 @@ def main() -> None:
 
     pool = Pool()
     scenes = [decode(record) for record in pool.parts[0][1][:6000]]
-    tokenizer = train_tokenizer([f"{caption(s)} {vary_caption_chinese(s, rng)}" for s in scenes] +
-                                [turn.text for s in scenes for turn in dialogue(s, rng)] + list(PREFIXES))
+    tokenizer = train_tokenizer([f"{caption(s)} {caption_chinese(s)}" for s in scenes] +
+                                [turn.text for s in scenes for turn in dialogue(s, rng)] + [*PREFIXES, CHINESE_PREFIX])
     model = BlipForConditionalGeneration(BlipConfig(
         text_config=BlipTextConfig(**text_settings(tokenizer)).to_dict(),
         vision_config=BlipVisionConfig(**VISION, initializer_range=0.02).to_dict(), projection_dim=256,

@@ -1,16 +1,19 @@
 """Measure the embedded models on scenes that they have not seen: `python -m training.evaluate`.
 
 The scenes are rendered anew from a fixed seed that training never used, 112 pixels wide like the training pictures,
-in the seven coloured styles of training without distortions, and in the two styles that were held out. Every share
-stands with a 95% interval from 1,000 bootstrap samples. The table goes to multimodal/checkpoints/EVALUATION.md.
+without the distortions of training, in the styles of training (silhouettes apart) and in the one that was held out.
+Every share stands with a 95% interval from 1,000 bootstrap samples. The table goes to
+multimodal/checkpoints/EVALUATION.md.
 """
 
 import argparse
+import time
 from collections import defaultdict
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from transformers import (
     Blip2ForConditionalGeneration,
     Blip2Processor,
@@ -20,19 +23,24 @@ from transformers import (
     CLIPProcessor,
 )
 
-from multimodal.metrics import is_right, recall_at
+from multimodal.metrics import is_right, names_noun, recall_at
 
 from . import sprites
 from .backgrounds import PLACES
 from .language import (
+    CHINESE_PREFIX,
+    COLOURS,
+    COLOURS_CHINESE,
+    LIGHTS_CHINESE,
     PLACE_PHRASES,
     PLACES_CHINESE,
     QUESTION_KINDS,
     Group,
+    Scene,
     caption,
+    caption_chinese,
     falsify,
     phrase,
-    plural,
     questions,
     vary_caption,
 )
@@ -42,6 +50,7 @@ from .sprites import NOUNS
 
 SEED = 20_260_901
 COLOURED = tuple(s for s in sprites.SEEN if not sprites.SETS[s].silhouette)
+SILHOUETTES = tuple(s for s in sprites.SEEN if sprites.SETS[s].silhouette)
 
 
 class Table:
@@ -57,6 +66,18 @@ class Table:
         low, high = np.percentile(samples, (2.5, 97.5))
         self.rows.append(f"| {what} | {right.mean():.1%} | {low:.1%} to {high:.1%} | {len(right)} |")
         print(f"{what:62} {right.mean():6.1%}  ({low:.1%} to {high:.1%}, {len(right)})", flush=True)
+
+    def add_time(self, what: str, function) -> None:
+        """The median time of one call, after a first one to warm up, with the quartiles of nine calls."""
+        function()
+        times = []
+        for _ in range(9):
+            start = time.perf_counter()
+            function()
+            times.append(1000 * (time.perf_counter() - start))
+        low, median, high = np.percentile(times, (25, 50, 75))
+        self.rows.append(f"| {what} | {median:.1f} ms | quartiles {low:.1f} to {high:.1f} | {len(times)} |")
+        print(f"{what:62} {median:6.1f} ms  ({low:.1f} to {high:.1f})", flush=True)
 
 
 def draw(maker: SceneMaker, count: int, seed: int, **wanted) -> tuple[list, list]:
@@ -87,8 +108,8 @@ def evaluate_clip(table: Table, count: int) -> None:
 
     english = read([f"a picture of {phrase(Group(i, 1), False)}" for i in range(len(NOUNS))])
     chinese = read([noun.chinese for noun in NOUNS])
-    for name, styles in (("styles of training", COLOURED), *((f"{sprites.STYLES[s]}, held out", (s,))
-                                                             for s in sprites.HELD_OUT)):
+    held_out = ((f"{sprites.STYLES[s]}, held out", (s,)) for s in sprites.HELD_OUT)
+    for name, styles in (("styles of training", COLOURED), ("silhouettes", SILHOUETTES), *held_out):
         pictures, scenes = draw(SceneMaker(styles, augment=False), count, SEED, layout=(1,))
         truth, seen = torch.tensor([scene.groups[0].noun for scene in scenes]), see(pictures)
         table.add(f"noun of 175, {name}", (seen @ english.T).argmax(-1) == truth)
@@ -121,15 +142,41 @@ def evaluate_clip(table: Table, count: int) -> None:
         true, false = (read([pair[k] for pair in pairs]) for k in (0, 1))
         table.add(f"true caption beats one with a false {how}",
                   (seen[rows] * true).sum(-1) > (seen[rows] * false).sum(-1))
+    table.add_time("one picture encoded", lambda: see(pictures[:1]))
 
 
 def _first(similarity: np.ndarray) -> np.ndarray:
     return similarity.argmax(axis=1) == np.arange(len(similarity))
 
 
-def names_noun(text: str, group: Group) -> bool:
-    """Whether a caption names the noun of a group, one or many."""
-    return any(f" {word} " in f" {text.replace(',', ' ')} " for word in (group.name, plural(group.name)))
+def meaning(text: str) -> str:
+    """A caption without its colours: what it says of objects, numbers, order and place."""
+    words = [word for word in text.replace(" ,", ",").split() if word not in COLOURS]
+    text = " ".join("a" if word == "an" else word for word in words)
+    for colour in COLOURS_CHINESE:
+        text = text.replace(f"{colour}的", "")
+    return text
+
+
+def nouns_named(text: str, chinese: bool) -> set[str]:
+    """The nouns that a caption names; not "dog" where it says "hot dog"."""
+    if chinese:
+        for place in (*PLACES_CHINESE.values(), *LIGHTS_CHINESE.values()):
+            text = text.replace(place, "")
+        named = {noun.chinese for noun in NOUNS if noun.chinese in text}
+    else:
+        named = {noun.english for noun in NOUNS if names_noun(text, noun.english)}
+    return {noun for noun in named if not any(noun != other and noun in other for other in named)}
+
+
+def score_captions(table: Table, name: str, captions: list[str], scenes: list[Scene], chinese: bool) -> None:
+    """Rows on captions: all objects named, the whole meaning right, anything invented."""
+    wanted = [(caption_chinese if chinese else caption)(scene) for scene in scenes]
+    named, there = ([nouns_named(text, chinese) for text in texts] for texts in (captions, wanted))
+    table.add(f"{name} name every object", [true <= said for said, true in zip(named, there)])
+    table.add(f"{name} have the right meaning", [meaning(said) == meaning(true)
+                                                 for said, true in zip(captions, wanted)])
+    table.add(f"{name} name an object that is not there", [bool(said - true) for said, true in zip(named, there)])
 
 
 @torch.inference_mode()
@@ -137,23 +184,22 @@ def evaluate_blip(table: Table, count: int) -> None:
     folder = CHECKPOINTS / "blip"
     model = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor = BlipProcessor.from_pretrained(folder)
-    for name, layout in (("one object", (1,)), ("all scenes", None)):
-        pictures, scenes = draw(SceneMaker(COLOURED, augment=False), count, SEED + 2, layout=layout)
+
+    def write(pictures, prefix=None):
         captions = []
         for batch in in_batches(pictures):
-            output = model.generate(**processor(images=batch, return_tensors="pt"), max_new_tokens=40)
+            text = None if prefix is None else [prefix] * len(batch)
+            output = model.generate(**processor(images=batch, text=text, return_tensors="pt"), max_new_tokens=40)
             captions += processor.batch_decode(output, skip_special_tokens=True)
-        right = [all(names_noun(said, group) for group in scene.groups) for said, scene in zip(captions, scenes)]
-        table.add(f"BLIP names every object right, {name}", right)
-        # WordPiece decodes a comma with a space before it.
-        table.add(f"BLIP's caption is exact, {name}", [said.replace(" ,", ",") == caption(s)
-                                                       for said, s in zip(captions, scenes)])
-        named = [{i for i in range(len(NOUNS)) if names_noun(said, Group(i, 1))} for said in captions]
-        # "hot dog" is no dog: a noun inside a longer one that is named does not count.
-        invented = [any(not any(NOUNS[n].english in group.name for group in scene.groups) and
-                        not any(n != m and NOUNS[n].english in NOUNS[m].english for m in nouns) for n in nouns)
-                    for nouns, scene in zip(named, scenes)]
-        table.add(f"BLIP names an object that is not there, {name}", invented)
+        return captions
+
+    for name, layout in (("one object", (1,)), ("all scenes", None)):
+        pictures, scenes = draw(SceneMaker(COLOURED, augment=False), count, SEED + 2, layout=layout)
+        score_captions(table, f"BLIP's captions, {name},", write(pictures), scenes, chinese=False)
+        # WordPiece knows Chinese by the character and decodes it with spaces.
+        chinese = [said.replace(" ", "").removeprefix(CHINESE_PREFIX) for said in write(pictures, CHINESE_PREFIX)]
+        score_captions(table, f"BLIP's Chinese captions, {name},", chinese, scenes, chinese=True)
+    table.add_time("one picture captioned by BLIP", lambda: write(pictures[:1]))
 
 
 @torch.inference_mode()
@@ -163,7 +209,7 @@ def evaluate_blip2(table: Table, count: int) -> None:
     processor = Blip2Processor.from_pretrained(folder)
     processor.tokenizer.padding_side = "left"
 
-    def ask(pictures, prompts, length):
+    def go_on(pictures, prompts, length):
         answers = []
         for batch, texts in zip(in_batches(pictures), in_batches(prompts)):
             inputs = processor(images=batch, text=texts, return_tensors="pt", padding=True)
@@ -171,20 +217,28 @@ def evaluate_blip2(table: Table, count: int) -> None:
             answers += processor.batch_decode(output[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
         return [answer.strip() for answer in answers]
 
+    def ask(pictures, asked):
+        return go_on(pictures, [f"Question: {question.text} Answer:" for question in asked], 24)
+
     pictures, scenes = draw(SceneMaker(COLOURED, augment=False), count, SEED + 3)
-    rng = np.random.default_rng(SEED)
-    asked = [(picture, question) for picture, scene in zip(pictures, scenes) for question in questions(scene, rng)]
-    answers = ask([picture for picture, _ in asked],
-                  [f"Question: {question.text} Answer:" for _, question in asked], 24)
-    right = defaultdict(list)
-    for (_, question), answer in zip(asked, answers):
-        right[question.kind].append(is_right(answer, question.answer))
-    for kind in QUESTION_KINDS:
-        table.add(f"BLIP-2 answers, {kind}", right[kind])
-    table.add("BLIP-2 answers, all kinds", sum(right.values(), []))
-    captions = ask(pictures, ["a photo of"] * len(pictures), 40)
-    table.add("BLIP-2's caption names every object right",
-              [all(names_noun(said, group) for group in s.groups) for said, s in zip(captions, scenes)])
+    for language, chinese in (("", False), (" in Chinese", True)):
+        rng = np.random.default_rng(SEED)
+        asked = [(picture, question) for picture, scene in zip(pictures, scenes)
+                 for question in questions(scene, rng, chinese)]
+        answers = ask(*zip(*asked))
+        right = defaultdict(list)
+        for (_, question), answer in zip(asked, answers):
+            right[question.kind].append(is_right(answer, question.answer))
+        for kind in QUESTION_KINDS:
+            table.add(f"BLIP-2 answers{language}, {kind}", right[kind])
+        table.add(f"BLIP-2 answers{language}, all kinds", sum(right.values(), []))
+        polar = [question for _, question in asked if question.kind == "yes/no"]
+        blank = Image.new("RGB", pictures[0].size, (128, 128, 128))
+        table.add(f"BLIP-2 says yes{language} to a blank picture",
+                  [answer in ("yes", "有", "是", "在") for answer in ask([blank] * len(polar), polar)])
+        captions = go_on(pictures, [CHINESE_PREFIX if chinese else "a photo of"] * len(pictures), 40)
+        score_captions(table, f"BLIP-2's captions{language}", captions, scenes, chinese)
+    table.add_time("one question answered by BLIP-2", lambda: ask(pictures[:1], [asked[0][1]]))
 
 
 def main() -> None:

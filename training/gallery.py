@@ -400,13 +400,6 @@ def name_of(scene: Scene) -> str:
     return "-".join([*objects, scene.place, *light]).replace(" ", "-")
 
 
-def caption_chinese(scene: Scene) -> str:
-    """Like `language.caption`: objects from left to right, counts, colours of choice, place and light."""
-    objects = [language.phrase_chinese(g, language.colour_is_worth_saying(g)) for g in scene.groups]
-    listed = objects[0] if len(objects) == 1 else "、".join(objects[:-1]) + "和" + objects[-1]
-    return f"{language.LIGHTS_CHINESE[scene.light]}{language.PLACES_CHINESE[scene.place]}的{listed}"
-
-
 def questions_of(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """One question of every kind that applies, and two with a yes or no: one of each."""
     found: dict[tuple[str, str], Question] = {}
@@ -430,9 +423,9 @@ def build() -> None:
                     "colour": None if group.colour is None else COLOURS[group.colour]} for group in scene.groups]
         questions = [{"kind": question.kind, "question": question.text, "answer": question.answer}
                      for question in questions_of(scene, np.random.default_rng((9, i)))]
-        entries.append({"file": file, "caption": language.caption(scene), "caption_chinese": caption_chinese(scene),
-                        "objects": objects, "place": scene.place, "light": scene.light, "style": style,
-                        "questions": questions})
+        entries.append({"file": file, "caption": language.caption(scene),
+                        "caption_chinese": language.caption_chinese(scene), "objects": objects, "place": scene.place,
+                        "light": scene.light, "style": style, "questions": questions})
     (FOLDER / "gallery.json").write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for picture in set(FOLDER.glob("*.jpg")) - {FOLDER / entry["file"] for entry in entries}:
         picture.unlink()

@@ -24,6 +24,7 @@ SIDES = {1: ("",), 2: ("left", "right"), 3: ("left", "middle", "right")}
 SIDES_CHINESE = {"left": "左边", "middle": "中间", "right": "右边"}
 # Chinese answers yes or no by repeating the verb of the question.
 NO_CHINESE = {"是": "不是", "有": "没有", "在": "不在"}
+CHINESE_PREFIX = "一张照片："  # a caption that begins so goes on in Chinese
 QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "yes/no")
 
 # Things whose colour is somebody's choice, so that it is worth saying: a red car, but not a green frog.
@@ -320,11 +321,6 @@ def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False) -> 
     return asked
 
 
-def questions_chinese(scene: Scene, rng: np.random.Generator) -> list[Question]:
-    """`questions` in Chinese, of the same kinds."""
-    return questions(scene, rng, chinese=True)
-
-
 def _draw(rng: np.random.Generator, chinese: bool, english_wordings: list[str], chinese_wordings: list[str]) -> str:
     return str(rng.choice(chinese_wordings if chinese else english_wordings))
 
@@ -425,9 +421,13 @@ def absent_noun(scene: Scene, rng: np.random.Generator) -> int:
 
 def describe(scene: Scene) -> str:
     """All that is true of a scene, colours and sides included, in one line: what a language model must be told
-    to answer every question about a picture that it cannot see."""
-    names = {1: ("",), 2: (" on the left", " on the right"), 3: (" on the left", " in the middle", " on the right")}
-    objects = [phrase(g, with_colour=True) + side for g, side in zip(scene.groups, names[len(scene.groups)])]
+    to answer every question about a picture that it cannot see.
+
+    The side comes before the thing, as the number does: a model that reads forward then knows a thing's side when it
+    reads the thing.
+    """
+    objects = [f"{'in' if side == 'middle' else 'on'} the {side} {phrase(group, with_colour=True)}" if side else
+               phrase(group, with_colour=True) for group, side in zip(scene.groups, SIDES[len(scene.groups)])]
     return ", ".join([*objects, where(scene)])
 
 

@@ -1,6 +1,7 @@
 """The training loop that the scripts share: optimisers, schedule, checkpoints to resume from, a loss curve."""
 
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import nn
 
 from .sprites import CACHE
 
-CHECKPOINTS = Path(__file__).parent.parent / "multimodal" / "checkpoints"
+CHECKPOINTS = Path(os.environ.get("TRAINING_OUTPUT", Path(__file__).parent.parent / "multimodal" / "checkpoints"))
 SAVE_EVERY = 120  # seconds
 
 
@@ -82,7 +83,7 @@ class Run:
                 self.save()
 
     def save(self) -> None:
-        CACHE.mkdir(exist_ok=True)
+        CACHE.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         torch.save({"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
                     "step": self.step, "history": self.history}, part)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import GPT2Tokenizer, OPTConfig, OPTForCausalLM
 
-from .language import Scene, caption, describe, dialogue
+from .language import CHINESE_PREFIX, Scene, caption, caption_chinese, describe, dialogue
 from .loop import Run
 from .pictures import Pool
 from .scenes import decode
@@ -30,7 +30,7 @@ def train_tokenizer(texts: list[str]) -> GPT2Tokenizer:
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     backend = GPT2Tokenizer(vocab={}, merges=[]).backend_tokenizer
     backend.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=1400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=2000, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False))
     learned = json.loads(backend.to_str())["model"]
     tokens = sorted(set(learned["vocab"]) - set(special))
@@ -43,10 +43,10 @@ def train_tokenizer(texts: list[str]) -> GPT2Tokenizer:
 def document(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
     """What is said of a scene after its description, in pieces: (text, whether the model is to say it)."""
     if rng.random() < 0.3:
-        return [("", False), (caption(scene), True)] if rng.random() < 0.6 else \
-            [("a photo of", False), (f" {caption(scene)}", True)]
+        return [[("", False), (caption(scene), True)], [("a photo of", False), (f" {caption(scene)}", True)],
+                [(CHINESE_PREFIX, False), (caption_chinese(scene), True)]][rng.choice(3, p=(0.5, 0.3, 0.2))]
     pieces, between = [], ""
-    for turn in dialogue(scene, rng):
+    for turn in dialogue(scene, rng, chinese=bool(rng.random() < 0.25)):
         # The wording that BLIP-2 is asked in: "Question: ... Answer: ... . Question: ... Answer:"
         pieces += [(f"{between}Question: {turn.text} Answer:", False), (f" {turn.answer}", True)]
         between = ". "
@@ -92,7 +92,7 @@ def configuration(tokenizer: GPT2Tokenizer) -> OPTConfig:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=10)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

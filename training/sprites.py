@@ -9,6 +9,7 @@ import base64
 import csv
 import io
 import json
+import os
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-CACHE = Path(__file__).parent / "cache"
+# Everything that is made on the way is kept here; the pictogram sets, which are only fetched, in a folder inside.
+CACHE = Path(os.environ.get("TRAINING_CACHE", Path(__file__).parent / "cache"))
+SETS_FOLDER = Path(__file__).parent / "cache" / "sets"
 SPRITE_SIZE = 96  # pixels of a cached sprite; training pictures are 112 pixels wide
 
 
@@ -77,19 +80,18 @@ NOUNS = _read_nouns()
 
 def fetch() -> None:
     """Download each set's package with `npm pack` into the cache, unless it is there already."""
-    folder = CACHE / "sets"
-    folder.mkdir(parents=True, exist_ok=True)
+    SETS_FOLDER.mkdir(parents=True, exist_ok=True)
     for pictogram_set in SETS:
         if not _archive(pictogram_set).exists():
             specification = f"{pictogram_set.package}@{pictogram_set.version}"
             print(f"fetching {specification} ({pictogram_set.licence})", flush=True)
-            subprocess.run(["npm", "pack", "--silent", specification], cwd=folder, check=True,
+            subprocess.run(["npm", "pack", "--silent", specification], cwd=SETS_FOLDER, check=True,
                            stdout=subprocess.DEVNULL)
 
 
 def _archive(pictogram_set: PictogramSet) -> Path:
     name = pictogram_set.package.removeprefix("@").replace("/", "-")
-    return CACHE / "sets" / f"{name}-{pictogram_set.version}.tgz"
+    return SETS_FOLDER / f"{name}-{pictogram_set.version}.tgz"
 
 
 @cache
@@ -183,6 +185,7 @@ def load() -> np.ndarray:
     path = CACHE / "sprites.npy"
     if not path.exists():
         fetch()
+        CACHE.mkdir(parents=True, exist_ok=True)
         sprites = np.zeros((len(SETS), len(NOUNS), SPRITE_SIZE, SPRITE_SIZE, 4), np.uint8)
         for s, style in enumerate(STYLES):
             for n, noun in enumerate(NOUNS):

@@ -1,0 +1,49 @@
+"""Make the embedded models from nothing: `python -m training.make`, a few hours on two CPU cores.
+
+Each step is a script of its own that can be run alone, and a run that was killed goes on where it was. With `--smoke`
+every step does next to nothing, in folders of its own: a test, in minutes, that all of it still works together.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# The steps in their order, with what each is told in a smoke test.
+STEPS = {
+    "sprites": "", "scenes": "--parts 1 --size 800",
+    "clip": "--vision-steps 20 --steps 20 --text-steps 5", "vision": "--steps 5", "blip": "--steps 20",
+    "opt": "--steps 60", "blip2": "--parts 1 --stage1-steps 8 --stage2-steps 20",
+    "evaluate": "--count 12", "cards": "",
+}
+
+
+def run(steps: dict[str, str], environment: dict[str, str]) -> None:
+    """Run the scripts one after the other; the first that fails ends it all with its exit code."""
+    begin = time.monotonic()
+    for i, (step, arguments) in enumerate(steps.items(), 1):
+        print(f"[{i}/{len(steps)}] python -m training.{step} {arguments}", flush=True)
+        start = time.monotonic()
+        done = subprocess.run([sys.executable, "-m", f"training.{step}", *arguments.split()],
+                              cwd=Path(__file__).parent.parent, env=os.environ | environment, check=False)
+        if done.returncode:
+            raise SystemExit(f"training.{step} ended with {done.returncode}; the same command goes on from there.")
+        print(f"    {(time.monotonic() - start) / 60:.1f} minutes", flush=True)
+    print(f"All made in {(time.monotonic() - begin) / 60:.1f} minutes.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="a few steps of everything, in a folder that is deleted")
+    if parser.parse_args().smoke:
+        with tempfile.TemporaryDirectory() as folder:
+            run(STEPS, {"TRAINING_CACHE": f"{folder}/cache", "TRAINING_OUTPUT": f"{folder}/checkpoints"})
+    else:
+        run(dict.fromkeys(STEPS, ""), {})
+
+
+if __name__ == "__main__":
+    main()
