@@ -88,7 +88,7 @@ def main() -> None:
     model.vision_model.set_attn_implementation("eager")
     heads = Heads()
     heads.load_state_dict(trained_heads())
-    run = Run("blip", nn.ModuleList([model, heads]), options.steps, matrix_rate=0.006, other_rate=7e-4)
+    run = Run("blip", nn.ModuleList([model, heads]), options.steps, rng, matrix_rate=0.006, other_rate=7e-4)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         inputs = caption_batch(records, tokenizer, rng)

@@ -147,7 +147,7 @@ def _additive(allowed: torch.Tensor) -> torch.Tensor:
 
 
 def train_stage1(stage1: Stage1, tokenizer: GPT2Tokenizer, features, records, steps: int, rng) -> None:
-    run = Run("blip2-stage1", stage1, steps, matrix_rate=0.01, other_rate=1e-3)
+    run = Run("blip2-stage1", stage1, steps, rng, matrix_rate=0.01, other_rate=1e-3)
     for _ in run:
         rows = np.sort(rng.integers(0, len(records), BATCH))
         scenes = [decode(record) for record in records[rows]]
@@ -185,7 +185,7 @@ class Stage2(nn.Module):
 
 def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, features, records, steps: int,
                  rng) -> Run:
-    run = Run("blip2-stage2", stage2, steps, matrix_rate=0.006, other_rate=1e-3)
+    run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3)
     words = language_model.get_input_embeddings()
     share = several_kinds_more(records)
     for _ in run:

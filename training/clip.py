@@ -136,7 +136,8 @@ def trained_heads() -> dict[str, torch.Tensor]:
 
 def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np.random.Generator) -> None:
     """Phase one: the vision tower names what it sees."""
-    run = Run("clip-vision", nn.ModuleList([model.vision_model, heads]), steps, matrix_rate=0.015, other_rate=1.5e-3)
+    run = Run("clip-vision", nn.ModuleList([model.vision_model, heads]), steps, rng, matrix_rate=0.015,
+              other_rate=1.5e-3)
     for _ in run:
         pixels, records = pool.batch(WARM_UP_BATCH, rng)
         with torch.autocast("cpu", torch.bfloat16):
@@ -197,7 +198,7 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
 def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: Pool, steps: int,
                rng: np.random.Generator) -> Run:
     """Phase two: CLIP's contrastive loss over both towers; the patches go on being named, at half weight."""
-    run = Run("clip", nn.ModuleList([model, heads]), steps, matrix_rate=0.006, other_rate=7e-4)
+    run = Run("clip", nn.ModuleList([model, heads]), steps, rng, matrix_rate=0.008, other_rate=8e-4)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         with torch.autocast("cpu", torch.bfloat16):
@@ -214,7 +215,7 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
     """Phase three: the vision tower is finished, the text tower and both projections learn on (LiT, Zhai et al. 2022),
     with more Chinese and with more captions that name things and no place, as people search."""
     model.vision_model.requires_grad_(False)
-    run = Run("clip-text", model, steps, matrix_rate=0.004, other_rate=5e-4)
+    run = Run("clip-text", model, steps, rng, matrix_rate=0.004, other_rate=5e-4)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         with torch.autocast("cpu", torch.bfloat16):
@@ -228,8 +229,8 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vision-steps", type=int, default=2600)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--text-steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--text-steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=9)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,12 +27,14 @@ class Run:
         name: Names the files.
         model: Trains the parameters that require a gradient.
         steps: Length of the whole run; the rate warms up over its first 2% and then falls to zero along a cosine.
+        rng: What draws the batches. Its state is saved too, so that a run that goes on does not see the same again.
         matrix_rate: Muon's learning rate.
         other_rate: AdamW's learning rate.
     """
 
-    def __init__(self, name: str, model: nn.Module, steps: int, matrix_rate: float = 0.01, other_rate: float = 1e-3):
-        self.name, self.model, self.steps, self.step = name, model, steps, 0
+    def __init__(self, name: str, model: nn.Module, steps: int, rng: np.random.Generator, matrix_rate: float = 0.01,
+                 other_rate: float = 1e-3):
+        self.name, self.model, self.steps, self.rng, self.step = name, model, steps, rng, 0
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
         matrices = [p for p in self.parameters if p.ndim == 2 and id(p) not in embeddings]
@@ -49,6 +52,7 @@ class Run:
             for optimizer, saved in zip(self.optimizers, state["optimizers"]):
                 optimizer.load_state_dict(saved)
             self.step, self.history = state["step"], state["history"]
+            rng.bit_generator.state = state["rng"]
         learned = sum(p.numel() for p in self.parameters)
         print(f"{name}: {learned:,} parameters learn, step {self.step} of {steps}", flush=True)
 
@@ -56,7 +60,7 @@ class Run:
         while self.step < self.steps:
             yield self.step
             self.step += 1
-        self.save()
+        self.save(self.steps)
 
     def update(self, loss: torch.Tensor, samples: int, **measures: float) -> None:
         """One optimiser step on `loss`; the measures are averaged over fifty steps and printed."""
@@ -80,13 +84,13 @@ class Run:
             print(f"{self.name} {self.step + 1}/{self.steps}  {said}  {speed:.0f} samples/s", flush=True)
             self.sums, self.since = {}, time.monotonic()
             if self.since - self.saved > SAVE_EVERY:
-                self.save()
+                self.save(self.step + 1)
 
-    def save(self) -> None:
+    def save(self, step: int) -> None:
         CACHE.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         torch.save({"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
-                    "step": self.step, "history": self.history}, part)
+                    "step": step, "history": self.history, "rng": self.rng.bit_generator.state}, part)
         part.rename(self.path)
         self.saved = time.monotonic()
 

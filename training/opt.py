@@ -107,7 +107,7 @@ def main() -> None:
     model = OPTForCausalLM(configuration(tokenizer))
     model.set_attn_implementation("eager")
     share = several_kinds_more(records)
-    run = Run("opt", model, options.steps, matrix_rate=0.01, other_rate=2e-3)
+    run = Run("opt", model, options.steps, rng, matrix_rate=0.01, other_rate=2e-3)
     for _ in run:
         scenes = [decode(record) for record in records[rng.choice(len(records), BATCH, p=share)]]
         rows = [encode(tokenizer, [(describe(scene) + "</s>", False), *document(scene, rng)], everything=True)
