@@ -29,6 +29,7 @@ processor = CLIPProcessor.from_pretrained(choice.path)
 
 gallery = images.gallery()
 pictures = images.chosen(options)[:3]
+lesson.check(pictures)
 texts = options.texts or ["a dog in the snow", "a cat", "a car on the road at sunset", "a plate of food"]
 
 # %% [markdown]

@@ -35,6 +35,7 @@ scale = model.logit_scale.exp().item()
 
 gallery = images.gallery()
 pictures = images.chosen(options)
+lesson.check(pictures)
 own = bool(options.image or options.images)
 
 # %% [markdown]

@@ -34,6 +34,7 @@ pictures, gallery = images.chosen(options), images.gallery()
 
 choice = blip2 = catalog.choose("blip2", options)
 lesson.use(choice)
+lesson.check(pictures)
 if choice.key == "blip-vqa":
     print("BLIP-VQA answers the questions. What needs BLIP-2 itself (its parts, captions, memory) is shown on:")
     blip2 = catalog.choose("blip2", argparse.Namespace(**{**vars(options), "models": "embedded"}))
@@ -116,6 +117,8 @@ asked_of = pictures if options.question and (options.image or options.images) el
 answers = [answer([sample.image] * len(questions), questions) for sample in asked_of]
 for sample, said in zip(asked_of, answers):
     print("\n".join(f"   {sample.name}: {question} {text}" for question, text in zip(questions, said)))
+if blip2.source == "embedded":  # which has learned to answer Chinese in Chinese
+    print(f"   {picture.name}: 图片里有什么？ {answer([picture.image], ['图片里有什么？'])[0]}")
 lesson.record("answers", {sample.name: said for sample, said in zip(asked_of, answers)})
 lesson.save(figures.picture_notes([sample.image for sample in asked_of[:8]],
                                   [list(zip(questions, said)) for said in answers[:8]],

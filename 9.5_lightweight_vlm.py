@@ -33,6 +33,7 @@ own = bool(options.image or options.images)
 
 choice = catalog.choose("blip", options)
 lesson.use(choice)
+lesson.check(pictures)
 model = BlipForConditionalGeneration.from_pretrained(choice.path, dtype=choice.dtype, attn_implementation="eager")
 model.to(choice.device).eval()
 processor = BlipProcessor.from_pretrained(choice.path)
@@ -73,6 +74,8 @@ with torch.inference_mode():
 print(f"   after it: {processor.tokenizer.convert_ids_to_tokens(inputs['input_ids'][0])}")
 print(f"   returned: {processor.tokenizer.convert_ids_to_tokens(output[0])}")
 print(f"   {pictures[0].name} without a beginning: {caption(model, [image])[0]}")
+if choice.source == "embedded":  # which writes Chinese after a Chinese beginning, and decodes it with spaces
+    print(f"   {pictures[0].name} in Chinese: {caption(model, [image], '一张照片：')[0].replace(' ', '')}")
 seconds = median_seconds(lambda: caption(model, [image]), choice.device)
 print(f"   {seconds:.3f} s for one picture")
 lesson.record("seconds_per_caption", seconds)

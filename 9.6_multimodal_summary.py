@@ -41,6 +41,7 @@ pictures = images.chosen(options)
 # %%
 clip_choice = catalog.choose("clip", options)
 lesson.use(clip_choice)
+lesson.check(pictures)
 clip = CLIPModel.from_pretrained(clip_choice.path, dtype=clip_choice.dtype).to(clip_choice.device).eval()
 clip_processor = CLIPProcessor.from_pretrained(clip_choice.path)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 import textwrap
 import time
@@ -92,6 +93,25 @@ class Lesson:
             logging.disable_progress_bar()  # these load in a blink; the real ones are worth a bar
         self.models.append({"key": choice.key, "name": choice.name, "source": choice.source,
                             "device": choice.device, "dtype": choice.dtype_name, "reason": choice.reason})
+
+    def check(self, pictures: list) -> None:
+        """Warn of the reader's own pictures that the small models cannot understand, if those are what runs.
+
+        Args:
+            pictures: `images.Sample`s; the gallery's are not looked at.
+        """
+        own = [sample for sample in pictures if not sample.caption]
+        if not own or self.models[-1]["source"] != "embedded":
+            return
+        from . import world
+
+        foreign = [sample.path.name for sample, distance in zip(own, world.distances([s.image for s in own]))
+                   if distance > 1]
+        if foreign:
+            some = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
+            again = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:], "--models", "hub"])
+            print(f"Unlike the drawings that the small model knows: {some}. What it says there is a guess; "
+                  f"the real model: {again}")
 
     def step(self, title: str) -> None:
         """Print the heading of the next part."""

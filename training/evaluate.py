@@ -23,6 +23,7 @@ from transformers import (
     CLIPProcessor,
 )
 
+from multimodal import world
 from multimodal.metrics import is_right, names_noun, recall_at
 
 from . import sprites
@@ -47,6 +48,7 @@ from .language import (
 from .loop import CHECKPOINTS
 from .scenes import SceneMaker
 from .sprites import NOUNS
+from .world import photographs
 
 SEED = 20_260_901
 COLOURED = tuple(s for s in sprites.SEEN if not sprites.SETS[s].silhouette)
@@ -142,6 +144,10 @@ def evaluate_clip(table: Table, count: int) -> None:
         true, false = (read([pair[k] for pair in pairs]) for k in (0, 1))
         table.add(f"true caption beats one with a false {how}",
                   (seen[rows] * true).sum(-1) > (seen[rows] * false).sum(-1))
+    for name, styles in (("our scenes", sprites.SEEN), ("our scenes, style held out", sprites.HELD_OUT)):
+        pictures, _ = draw(SceneMaker(styles, augment=False), count, SEED + 4)
+        table.add(f"false alarm: {name} taken for a foreign picture", (world.distances(pictures, folder) > 1).numpy())
+    table.add("a photograph is known for a foreign picture", (world.distances(photographs(), folder) > 1).numpy())
     table.add_time("one picture encoded", lambda: see(pictures[:1]))
 
 
