@@ -1,0 +1,91 @@
+"""What the embedded models are trained with: captions that are true, false ones that are not, runs that go on."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from training import language, loop, pictures
+from training.language import Group, Scene
+from training.scenes import RECORD, decode, encode
+from training.sprites import NOUNS
+
+
+def scenes(count: int, groups: int | None = None) -> list[Scene]:
+    rng = np.random.default_rng(1)
+    drawn = []
+    for _ in range(count):
+        nouns = rng.choice(len(NOUNS), groups or int(rng.integers(1, 4)), replace=False)
+        most = 4 - len(nouns)  # a scene holds three things at most
+        counts = [1] * len(nouns)
+        if NOUNS[nouns[0]].english not in language.MEASURED:
+            counts[0] = int(rng.integers(1, most + 1))
+        drawn.append(Scene(tuple(Group(int(noun), count, int(rng.integers(len(language.COLOURS))))
+                                 for noun, count in zip(nouns, counts)),
+                           str(rng.choice(list(language.PLACE_PHRASES)))))
+    return drawn
+
+
+@pytest.mark.parametrize("how", ["order", "count", "object", "place", "colour"])
+def test_a_false_caption_is_false_in_one_respect(how):
+    rng = np.random.default_rng(2)
+    found = 0
+    for scene in scenes(200):
+        false = language.falsify(scene, rng, how)
+        if false is None:
+            continue
+        found += 1
+        assert language.caption(false) != language.caption(scene)
+        differing = sum(a != b for a, b in zip(scene.groups, false.groups)) + (scene.place != false.place)
+        assert len(false.groups) == len(scene.groups)
+        assert differing == (2 if how == "order" else 1)
+    assert found > 20
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_questions_are_answered_from_the_scene(chinese):
+    rng = np.random.default_rng(3)
+    for scene in scenes(200, groups=2):
+        for question in language.questions(scene, rng, chinese):
+            assert question.kind in language.QUESTION_KINDS and question.answer
+            if question.kind == "side":
+                left, right = ("左边", "右边") if chinese else ("left", "right")
+                name = scene.groups[0].chinese if chinese else language._subject(scene.groups[0])[0]
+                other = scene.groups[1].chinese if chinese else language._subject(scene.groups[1])[0]
+                if name not in other and other not in name:
+                    assert question.answer == (left if name in question.text.replace("on the", "") else right)
+
+
+def test_mirrored_scenes_are_said_from_the_other_side():
+    originals = scenes(60)
+    records = np.array([encode(scene, np.arange(49).reshape(7, 7)) for scene in originals], dtype=RECORD)
+    drawn = np.zeros((60, 112, 112, 3), np.uint8)
+    drawn[:, :, 0] = 255
+    rows = np.arange(60) % 2 == 0
+    turned, told = pictures.mirror(drawn.copy(), records.copy(), rows)
+    for i, scene in enumerate(originals):
+        expected = scene.groups[::-1] if rows[i] else scene.groups
+        assert decode(told[i]).groups == expected
+        assert (turned[i, :, -1 if rows[i] else 0] == 255).all()
+        assert told[i]["patches"][0, 0] == (6 if rows[i] else 0)
+
+
+def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CACHE", tmp_path)
+    monkeypatch.setattr(loop, "SAVE_EVERY", -1)  # after every line that it prints
+
+    def train(name: str, stop: int) -> torch.Tensor:
+        torch.manual_seed(0)
+        rng = np.random.default_rng(0)
+        model = nn.Linear(8, 4)
+        run = loop.Run(name, model, 150, rng)
+        for step in run:
+            if step == stop:
+                break
+            batch = torch.from_numpy(rng.normal(size=(5, 8)).astype(np.float32))
+            run.update(model(batch).square().mean(), 5)
+        return model.weight.detach()
+
+    straight = train("straight", 200)
+    train("killed", 120)  # its last saved state is that after 100 steps
+    assert torch.allclose(train("killed", 200), straight, atol=1e-6)
