@@ -23,7 +23,7 @@ from transformers import (
 
 from .clip import VISION, Heads, trained_heads
 from .language import CHINESE_PREFIX, caption, caption_chinese, dialogue
-from .loop import CHECKPOINTS, Run, save_half
+from .loop import CHECKPOINTS, Run, save_half, speed_up
 from .pictures import Pool
 from .scenes import PICTURE_SIZE, decode
 from .vision import tower_weights
@@ -86,6 +86,7 @@ def main() -> None:
         image_text_hidden_size=256))
     model.vision_model.load_state_dict(tower_weights())
     model.vision_model.set_attn_implementation("eager")
+    speed_up(model.vision_model)
     heads = Heads()
     heads.load_state_dict(trained_heads())
     run = Run("blip", nn.ModuleList([model, heads]), options.steps, rng, matrix_rate=0.006, other_rate=7e-4)

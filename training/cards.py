@@ -1,12 +1,18 @@
-"""Write the model cards: `python -m training.cards`, after `python -m training.evaluate`.
+"""Write the model cards and the scores in the READMEs: `python -m training.cards`, after `training.evaluate`.
 
 A card is the README.md of a checkpoint's folder, in the Hugging Face format. Parameters are counted from the weights
-and scores are read from EVALUATION.md, so that no number stands in two places.
+and scores are read from EVALUATION.md, so that no number is written by hand.
 """
+
+import re
+from pathlib import Path
 
 from safetensors import safe_open
 
+from .language import QUESTION_KINDS
 from .loop import CHECKPOINTS
+
+ROOT = Path(__file__).parent.parent
 
 REAL = {"clip": ("openai/clip-vit-base-patch32", 151_277_313), "blip2": ("Salesforce/blip2-opt-2.7b", 3_744_761_856),
         "blip": ("Salesforce/blip-image-captioning-base", 223_971_644)}
@@ -15,39 +21,55 @@ CARDS = {
     "clip": ("Small CLIP", """
 A `CLIPModel` for teaching: a vision transformer of 6 layers, 256 wide, that cuts 112 pixels into 7 x 7 patches, as many
 as CLIP ViT-B/32 cuts; a text transformer of 3 layers, 256 wide, for English and Chinese; 256 dimensions in common.
-sentence-transformers loads the folder too.
+sentence-transformers loads the folder too. `world.safetensors` holds what `multimodal.world` needs to know a picture
+that is unlike all that the model was trained on.
 """, """
-`python -m training.clip`: 1,400 steps of 64 pictures in which the vision tower learns to name what covers each patch,
-then 1,700 steps of 128 pairs with CLIP's contrastive loss, one false caption to every picture, and the naming at half
-weight, then 600 steps of 128 pairs for the text tower alone.
+`python -m training.clip`: 2,600 steps of 64 pictures in which the vision tower learns to name what covers each patch
+and what stands leftmost and rightmost, then 2,500 steps of 128 pairs with CLIP's contrastive loss, one false caption to
+every picture, and the naming at half weight, then 400 steps of 128 pairs for the text tower alone.
 """),
     "blip": ("Small BLIP", """
 A `BlipForConditionalGeneration` for teaching: the small CLIP's vision tower, which goes on learning, and a text decoder
-of 3 layers, 256 wide, that writes English captions of one grammar.
+of 3 layers, 256 wide, that writes captions of one grammar, in English or, after the beginning `一张照片：`, in Chinese.
 """, """
 `python -m training.vision`, then `python -m training.blip`: 400 steps of distillation to carry CLIP's tower over, then
-1,600 steps of 64 captions, a third of them with a prefix.
+2,600 steps of 64 captions, half of them with a prefix, a fifth in Chinese.
 """),
     "blip2": ("Small BLIP-2", """
-A `Blip2ForConditionalGeneration` for teaching: the small CLIP's vision tower (frozen), a Q-Former of 4 layers with 16
-query tokens (trained), a linear projection (trained) and an OPT of 4 layers, 192 wide (frozen). It answers short
-English questions of six kinds and writes captions.
+A `Blip2ForConditionalGeneration` for teaching: a vision tower (frozen), a Q-Former of 4 layers with 16 query tokens
+(trained), a linear projection (trained) and an OPT of 4 layers, 192 wide (frozen). It answers short questions of six
+kinds and writes captions, in English and in Chinese.
 """, """
-`python -m training.opt`: the language model alone, 3,000 steps of 64 texts, and frozen from then on.
-`python -m training.blip2`: stage 1, 600 steps of contrast, matching and captioning for the Q-Former, and stage 2
-through the frozen language model. The vision tower is frozen in both; it is the small CLIP's after learning on in the
-small BLIP, since a linear probe finds no position in the features that contrast alone leaves.
-
-These very weights came about in four runs of stage 2, of 1,800, 2,200, 600 and 750 steps: the first with CLIP's own
-tower, the second with BLIP's, the third after the language model had learned 1,400 steps more, the fourth with scenes
-of several kinds of things five times as likely. One run of the script as it stands has not been measured.
+`python -m training.opt`: the language model alone, 5,000 steps of 64 texts, and frozen from then on.
+`python -m training.blip2`: stage 1, 600 steps of contrast, matching and captioning for the Q-Former, and stage 2,
+2,400 steps through the frozen language model. The vision tower is frozen in both; it is the small CLIP's after learning
+on in the small BLIP.
 """),
 }
+# The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
+SCORES = (
+    ("CLIP, zero-shot among 175 nouns, styles of training (chance 0.6%)",
+     "CLIP，175 个名词零样本分类，训练过的画风（随机 0.6%）", ("noun of 175, styles of training",)),
+    ("the same, asked in Chinese", "同上，用中文提问", ("noun of 175, styles of training, asked in Chinese",)),
+    ("the same in a pictogram style never trained on", "同上，从未训练过的画风", ("noun of 175, fxemoji, held out",)),
+    ("CLIP, a text finds its picture among 500", "CLIP，在 500 张图中以文找图", ("text finds its picture among 500",)),
+    ("CLIP, the true caption against one with left and right swapped, a wrong number, a wrong object (chance 50%)",
+     "CLIP，正确描述对左右互换、数量错误、物体错误的描述（随机 50%）",
+     tuple(f"true caption beats one with a false {how}" for how in ("order", "count", "object"))),
+    ("BLIP names every object: one object, all scenes", "BLIP 说对所有物体：单个物体、全部场景",
+     tuple(f"BLIP's captions, {name}, name every object" for name in ("one object", "all scenes"))),
+    ("the same in Chinese", "同上，用中文", tuple(f"BLIP's Chinese captions, {name}, name every object"
+                                            for name in ("one object", "all scenes"))),
+    ("BLIP-2 answers, all kinds; in Chinese", "BLIP-2 回答，所有类型；用中文",
+     ("BLIP-2 answers, all kinds", "BLIP-2 answers in Chinese, all kinds")),
+    ("of which: what, how many, where, side, colour, yes or no", "其中：是什么、多少、在哪里、哪一边、颜色、是非",
+     tuple(f"BLIP-2 answers, {kind}" for kind in QUESTION_KINDS)),
+)
 TEXT = """---
 license: apache-2.0
 library_name: transformers
 pipeline_tag: {pipeline}
-language: {languages}
+language: [en, zh]
 ---
 
 # {title}
@@ -65,9 +87,9 @@ All on two CPU cores in bf16 with Muon and AdamW (`training/loop.py`), from noth
 
 ## Data
 
-200,000 scenes rendered by `python -m training.scenes`: one to three objects out of 175 nouns, drawn from nine
-pictogram sets under MIT, Apache-2.0 and CC BY 4.0 (`training/SOURCES.md`), in ten painted places, with captions and
-questions that are true by construction. Two sets were held out for evaluation.
+200,000 scenes rendered by `python -m training.scenes`: one to three objects out of 175 nouns, drawn from fourteen
+sets under MIT, Apache-2.0, OFL 1.1, CC BY 3.0 and CC BY 4.0 (`training/SOURCES.md`), in ten painted places, with
+captions and questions that are true by construction. One set was held out for evaluation.
 
 ## Evaluation
 
@@ -82,22 +104,33 @@ and it will name something from its world in any picture that it is shown. Do no
 """
 
 
+def write_scores(readme: Path, header: str, language: int, shares: dict[str, str]) -> None:
+    """Put the present scores into a README's table, which is known by its header."""
+    lines = [f"| {row[language]} | {', '.join(shares[name] for name in row[2])} |\n" for row in SCORES]
+    text = readme.read_text(encoding="utf-8")
+    table = re.compile(rf"({re.escape(header)}\n\|---\|---:\|\n)(\|.*\n)+")
+    readme.write_text(table.sub(lambda found: found[1] + "".join(lines), text), encoding="utf-8")
+
+
 def main() -> None:
     table = (CHECKPOINTS / "EVALUATION.md").read_text(encoding="utf-8").splitlines()
     header = [line for line in table if line.startswith(("| what", "|---"))]
     rows = [line for line in table if line.startswith("| ") and line not in header]
-    belongs = {"blip2": [row for row in rows if row.startswith("| BLIP-2")],
-               "blip": [row for row in rows if row.startswith("| BLIP") and not row.startswith("| BLIP-2")],
-               "clip": [row for row in rows if not row.startswith("| BLIP")]}
+    belongs = {"blip2": [row for row in rows if "BLIP-2" in row],
+               "blip": [row for row in rows if "BLIP" in row and "BLIP-2" not in row],
+               "clip": [row for row in rows if "BLIP" not in row]}
     for name, (title, what, training) in CARDS.items():
         with safe_open(CHECKPOINTS / name / "model.safetensors", "pt") as weights:
             parameters = sum(weights.get_tensor(key).numel() for key in weights.keys())
         real, real_parameters = REAL[name]
         (CHECKPOINTS / name / "README.md").write_text(TEXT.format(
-            pipeline=PIPELINE[name], languages="[en, zh]" if name == "clip" else "en", title=title, what=what.strip(),
-            training=training.strip(), parameters=parameters, real=real, real_parameters=real_parameters,
-            scores="\n".join([*header, *belongs[name]])), encoding="utf-8")
+            pipeline=PIPELINE[name], title=title, what=what.strip(), training=training.strip(), parameters=parameters,
+            real=real, real_parameters=real_parameters, scores="\n".join([*header, *belongs[name]])), encoding="utf-8")
         print(f"{CHECKPOINTS / name / 'README.md'}: {parameters:,} parameters")
+    if CHECKPOINTS.is_relative_to(ROOT):
+        shares = {cells[1].strip(): cells[2].strip() for cells in (row.split("|") for row in rows)}
+        write_scores(ROOT / "README.md", "| what | right |", 0, shares)
+        write_scores(ROOT / "README_CN.md", "| 项目 | 正确率 |", 1, shares)
 
 
 if __name__ == "__main__":
