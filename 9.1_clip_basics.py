@@ -156,7 +156,7 @@ batch = processor(text=[pair.caption for pair in pairs], images=[pair.image for 
                   padding=True, truncation=True).to(choice.device)
 with torch.inference_mode():
     output = model(**batch, return_loss=True)  # its embeddings are normalised already
-ours = contrastive_loss(output.image_embeds, output.text_embeds, scale).item()
+ours = contrastive_loss(output.image_embeds, output.text_embeds, model.logit_scale.exp().item()).item()
 print(f"   written out {ours:.6f}, the model's own {output.loss.item():.6f}, "
       f"difference {abs(ours - output.loss.item()):.1e}")
 print(f"   a model that guesses has {torch.log(torch.tensor(float(len(pairs)))):.3f} (the logarithm of the batch size)")

@@ -40,6 +40,8 @@ class Model:
         gpu_recommended: GPU memory for comfortable work, in bytes.
         embedded: Folder of its small twin under multimodal/checkpoints; None if it has none.
         fallback: Key of the model that takes its place on a machine that is too small for it.
+        revision: The commit of its repository that a download takes.
+        licence: That of its weights, as the model card says; for OpenAI's CLIP, whose card is silent, as its code does.
     """
 
     key: str
@@ -51,6 +53,8 @@ class Model:
     gpu_recommended: int
     embedded: str | None
     fallback: str | None = None
+    revision: str = "main"
+    licence: str = ""
 
     @property
     def weights_bytes(self) -> int:
@@ -58,16 +62,43 @@ class Model:
         return 4 * self.parameters
 
 
+# The revisions go with transformers 5 (requirements.txt). That of BLIP-2 has the image token, without which the model
+# answers blindly; the one that older books pin (5157266, March 2024) lacks it. Where they are on record:
+#   github.com/embeddings-benchmark/mteb (clip_models.py, siglip_models.py, blip_models.py): clip, clip-large, siglip2,
+#   blip-large; kurtvalcorza/blip-captioning-pipeline and blip-vqa-pipeline: blip, blip-vqa; mrveiss/AutoBot-AI
+#   (pinned_model_registry.py, with the hashes of the shards): blip2; St-Expedite-Press/on-high-in-blue-tomorrows
+#   (appendices/H, from the hub's API): blip2-flan; ckgresla/representax: sbert-clip; CemOnat00/AI-powered-gallery
+#   (mobile/tools/fetch_models.sh): sbert-clip-multilingual; neeraj1909/rag-kit (adapters/vision.py): smolvlm.
 MODELS = {model.key: model for model in (
-    Model("clip", "CLIP ViT-B/32", "openai/clip-vit-base-patch32", 151_277_313, 2 * GB, 4 * GB, 4 * GB, "clip"),
+    Model("clip", "CLIP ViT-B/32", "openai/clip-vit-base-patch32", 151_277_313, 2 * GB, 4 * GB, 4 * GB, "clip",
+          revision="3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT"),
     # The same network in another package, so the same small twin.
     Model("sbert-clip", "SBERT-CLIP ViT-B/32", "sentence-transformers/clip-ViT-B-32", 151_277_313, 2 * GB, 4 * GB,
-          4 * GB, "clip"),
-    Model("blip", "BLIP-base", "Salesforce/blip-image-captioning-base", 223_971_644, 4 * GB, 6 * GB, 6 * GB, "blip"),
-    Model("blip-vqa", "BLIP-VQA-base", "Salesforce/blip-vqa-base", 361_230_140, 4 * GB, 6 * GB, 6 * GB, None),
+          4 * GB, "clip", revision="327ab6726d33c0e22f920c83f2ff9e4bd38ca37f", licence="MIT"),
+    Model("blip", "BLIP-base", "Salesforce/blip-image-captioning-base", 223_971_644, 4 * GB, 6 * GB, 6 * GB, "blip",
+          revision="82a37760796d32b1411fe092ab5d4e227313294b", licence="BSD-3-Clause"),
+    Model("blip-vqa", "BLIP-VQA-base", "Salesforce/blip-vqa-base", 361_230_140, 4 * GB, 6 * GB, 6 * GB, None,
+          revision="787b3d35d57e49572baabd22884b3d5a05acf072", licence="BSD-3-Clause"),
     Model("blip2", "BLIP-2 OPT-2.7B", "Salesforce/blip2-opt-2.7b", 3_744_761_856, None, 8 * GB, 16 * GB, "blip2",
-          "blip-vqa"),
+          "blip-vqa", revision="59a1ef6c1e5117b3f65523d1c6066825bcf315e3", licence="MIT"),
+    # For comparison; no lesson needs them. Their memory is that of the row above that is about their size.
+    Model("clip-large", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", 427_616_513, 4 * GB, 6 * GB, 6 * GB, "clip",
+          "clip", revision="32bd64288804d66eefd0ccbe215aa642df71cc41", licence="MIT"),
+    # The text tower alone: the pictures' embeddings come from sbert-clip.
+    Model("sbert-clip-multilingual", "SBERT-CLIP multilingual text",
+          "sentence-transformers/clip-ViT-B-32-multilingual-v1", 135_127_296, 2 * GB, 4 * GB, 4 * GB, "clip",
+          revision="58edf8cada9e398793dca955574a48cbb7f18be2", licence="Apache-2.0"),
+    # Trained with another loss for the same task.
+    Model("siglip2", "SigLIP 2 base", "google/siglip2-base-patch16-224", 375_187_970, 4 * GB, 6 * GB, 6 * GB, "clip",
+          revision="75de2d55ec2d0b4efc50b3e9ad70dba96a7b2fa2", licence="Apache-2.0"),
+    Model("blip-large", "BLIP-large", "Salesforce/blip-image-captioning-large", 446_290_492, 4 * GB, 6 * GB, 6 * GB,
+          "blip", "blip", revision="2227ac38c9f16105cb0412e7cab4759978a8fd90", licence="BSD-3-Clause"),
+    Model("blip2-flan", "BLIP-2 Flan-T5-XL", "Salesforce/blip2-flan-t5-xl", 3_942_446_592, None, 10 * GB, 16 * GB,
+          "blip2", "blip-vqa", revision="0eb0d3b46c14c1f8c7680bca2693baafdb90bb28", licence="MIT"),
+    Model("smolvlm", "SmolVLM-256M", "HuggingFaceTB/SmolVLM-256M-Instruct", 256_484_928, 4 * GB, 6 * GB, 6 * GB,
+          "blip2", revision="7e3e67edbbed1bf9888184d9df282b700a323964", licence="Apache-2.0"),
 )}
+LESSONS = ("clip", "sbert-clip", "blip", "blip-vqa", "blip2")  # those that the lessons load
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import textwrap
@@ -18,6 +19,8 @@ def common_options() -> argparse.ArgumentParser:
     parser.add_argument("--models", choices=("auto", "embedded", "hub"), default="auto",
                         help="auto: real weights if they are on this machine, else the small embedded models; "
                              "hub: download the real ones (default: auto)")
+    parser.add_argument("--weights", type=Path, metavar="DIR",
+                        help="a folder with real weights that you fetched yourself (default: MULTIMODAL_WEIGHTS)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps", "xpu"), default="auto",
                         help="where to compute (default: the fastest there is)")
     parser.add_argument("--dtype", choices=("auto", "fp32", "fp16", "bf16"), default="auto",
@@ -74,6 +77,8 @@ class Lesson:
         """Read the options, make the output folder and print the title."""
         # A notebook's own arguments are not for the lesson.
         self.options = self.parser.parse_args([] if in_notebook() else None)
+        if self.options.weights:
+            os.environ["MULTIMODAL_WEIGHTS"] = str(self.options.weights)
         if not self.options.debug and not in_notebook():
             sys.excepthook = _report_and_exit
         self.began = time.perf_counter()

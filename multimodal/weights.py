@@ -1,11 +1,14 @@
-"""Where the weights of the real models come from: a folder of the reader's, the hub's cache, the hub or a mirror."""
+"""Where the weights of the real models come from: a folder of the reader's, the hub's cache, the hub or a mirror.
 
+    python -m multimodal.weights list | fetch NAME... | check | where
+"""
+
+import argparse
 import json
 import os
 import re
-import shutil
-import threading
-from collections.abc import Callable
+import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,24 +18,17 @@ from .hardware import readable_size
 if TYPE_CHECKING:
     from .catalog import Model
 
-DEADLINE = 15  # seconds for the hub's first answer
-
 # What a model needs of a repository: settings and words, and the weights under their usual names, at the top or in
 # the numbered folders of sentence-transformers. Other frameworks' weights and pictures stay where they are.
-NEEDED = re.compile(r"(\d+_\w+/)?([\w.-]+\.(json|txt)|(pytorch_)?model(-\d+-of-\d+)?\.(safetensors|bin))")
-
-
-class DownloadError(UserError):
-    """Weights that could not be fetched: nothing is wrong with the command."""
-
-    status = 1
+NEEDED = re.compile(r"(\d+_\w+/)?([\w.-]+\.(json|txt|jinja)|(pytorch_)?model(-\d+-of-\d+)?\.(safetensors|bin))")
 
 
 def find(model: "Model") -> Path | None:
     """The folder with the complete real weights on this machine, or None. It asks no network.
 
-    The environment variable MULTIMODAL_WEIGHTS may name a folder that holds the model's files in a folder called as
-    its hub id, with -- for / (openai--clip-vit-base-patch32), or as the last part of that. Then comes the hub's cache.
+    The environment variable MULTIMODAL_WEIGHTS (the lessons' --weights) may name a folder that holds the model's files
+    in a folder called as its hub id, with -- for / (openai--clip-vit-base-patch32), or as the last part of that. Then
+    comes the hub's cache.
 
     Raises:
         UserError: MULTIMODAL_WEIGHTS names no folder, or what it holds for this model is not complete.
@@ -40,20 +36,22 @@ def find(model: "Model") -> Path | None:
     if own := os.environ.get("MULTIMODAL_WEIGHTS"):
         own = Path(own).expanduser()
         if not own.is_dir():
-            raise UserError(f"MULTIMODAL_WEIGHTS names {own}, which is not a folder: correct it, or unset it.")
+            raise UserError(f"MULTIMODAL_WEIGHTS or --weights names {own}, which is not a folder: correct it, or leave "
+                            "it out.")
         for name in (model.hub_id.replace("/", "--"), model.hub_id.split("/")[-1]):
             if (own / name).is_dir():
                 if lacking := missing(own / name):
-                    raise UserError(f"{own / name} (from MULTIMODAL_WEIGHTS) is not complete, {', '.join(lacking)} "
-                                    "missing: add that, or unset MULTIMODAL_WEIGHTS.")
+                    raise UserError(f"{own / name} (from MULTIMODAL_WEIGHTS or --weights) is not complete, "
+                                    f"{', '.join(lacking)} missing: add that, or leave the folder out.")
                 return own / name
-    repository = cache_folder() / f"models--{model.hub_id.replace('/', '--')}"
+    repository = _repository(model)
     try:
         newest = (repository / "refs/main").read_text().strip()
     except OSError:
         newest = ""
-    # The commit that main stands for goes first; an older one is as good where that is not complete.
-    for snapshot in sorted(repository.glob("snapshots/*"), key=lambda folder: folder.name != newest):
+    # The pinned commit goes first, then the one that main stands for; another is as good where these are not complete.
+    for snapshot in sorted(repository.glob("snapshots/*"),
+                           key=lambda folder: (folder.name != model.revision, folder.name != newest)):
         if not missing(snapshot):
             return snapshot
     return None
@@ -62,78 +60,83 @@ def find(model: "Model") -> Path | None:
 def missing(folder: Path) -> list[str]:
     """What a model's folder lacks to be loaded, in words; empty if it is complete.
 
-    A folder of sentence-transformers (with modules.json) is judged by the folder of its first module.
+    A folder of sentence-transformers (with modules.json) is judged by the folders of its modules.
     """
     try:
         if (folder / "modules.json").is_file():
-            folder = folder / json.loads((folder / "modules.json").read_text(encoding="utf-8"))[0]["path"]
-    except (ValueError, LookupError):
+            first, *others = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+            dense = [folder / module["path"] for module in others if module["type"].endswith("Dense")]
+            return _missing_model(folder / first["path"]) + [f"{path.name}/{file}" for path in dense
+                                                             for file in _missing_weights(path)]
+    except (ValueError, LookupError, TypeError):
         return ["a readable modules.json"]
+    return _missing_model(folder)
+
+
+def _missing_model(folder: Path) -> list[str]:
     has = {path.name for path in folder.glob("*") if path.is_file()}
     lacking = []
-    if "config.json" not in has:
-        lacking.append("config.json")
-    if not has & {"preprocessor_config.json", "processor_config.json"}:
+    text_only = False
+    try:
+        # The multilingual text tower; everything else sees.
+        text_only = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "distilbert"
+    except (OSError, ValueError, AttributeError):
+        lacking.append("a readable config.json" if "config.json" in has else "config.json")
+    if not text_only and not has & {"preprocessor_config.json", "processor_config.json"}:
         lacking.append("preprocessor_config.json")
     if not (has & {"tokenizer.json", "vocab.txt"} or {"vocab.json", "merges.txt"} <= has):
         lacking.append("the tokenizer's vocabulary")
+    return lacking + _missing_weights(folder)
+
+
+def _missing_weights(folder: Path) -> list[str]:
     for name in ("model.safetensors", "pytorch_model.bin"):
         shards = [name]
-        if name not in has and (index := f"{name}.index.json") in has:
+        if not (folder / name).is_file() and (index := folder / f"{name}.index.json").is_file():
             try:
-                weight_map = json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"]
+                weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
             except (ValueError, LookupError):
-                return [*lacking, f"a readable {index}"]
+                return [f"a readable {index.name}"]
             shards = sorted(set(weight_map.values()))
-        if has.intersection(shards):
-            return lacking + [shard for shard in shards if shard not in has or not _whole(folder / shard)]
-    return [*lacking, "model.safetensors"]
+        if any((folder / shard).is_file() for shard in shards):
+            return [shard for shard in shards if not (folder / shard).is_file() or not _whole(folder / shard)]
+    return ["model.safetensors"]
 
 
 def fetch(model: "Model") -> Path:
     """Download the real weights into the hub's cache, unless they are there, and return their folder.
 
-    HF_ENDPOINT (a mirror), HF_HUB_OFFLINE and HF_HUB_ETAG_TIMEOUT (seconds) count, as everywhere.
+    HF_ENDPOINT (a mirror), HF_TOKEN, HF_HUB_OFFLINE and HF_HUB_DOWNLOAD_TIMEOUT (seconds) count, as everywhere.
 
     Raises:
-        DownloadError: No network, no answer, no such model on the mirror, or no room on the disk.
+        DownloadError: No network, no answer, no such model on the mirror, no room on the disk, or wrong files.
     """
     if folder := find(model):
         return folder
-    from huggingface_hub import HfApi, constants, is_offline_mode, snapshot_download
+    from huggingface_hub import constants, is_offline_mode
 
+    from .download import DownloadError, Failed, snapshot
+
+    other_ways = (f"put its files into FOLDER/{model.hub_id.replace('/', '--')} and set MULTIMODAL_WEIGHTS=FOLDER, or "
+                  "run the small model with --models embedded")
     if is_offline_mode():
         raise DownloadError(f"{model.hub_id} is not on this machine and HF_HUB_OFFLINE forbids fetching it: unset it, "
-                            f"or {_other_ways(model)}.")
+                            f"or {other_ways}.")
     try:
-        repository = _within(DEADLINE, lambda: HfApi().model_info(
-            model.hub_id, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT))
-        sizes = {file.rfilename: file.size for file in repository.siblings if NEEDED.fullmatch(file.rfilename)}
-        if any(name.endswith(".safetensors") for name in sizes):
-            sizes = {name: size for name, size in sizes.items() if not name.endswith(".bin")}
-    except Exception as error:  # not only OSError: the errors of the http library under it are of no common kind
-        raise _failure(model, error) from error
-
-    cache = cache_folder()
-    snapshot = cache / f"models--{model.hub_id.replace('/', '--')}" / "snapshots" / str(repository.sha)
-    to_come = [size for name, size in sizes.items() if not (snapshot / name).is_file()]
-    # Some mirrors do not tell sizes.
-    size = model.weights_bytes if None in to_come else sum(to_come)
-    disk = next(folder for folder in (cache, *cache.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(disk).free
-    print(f"Downloading {model.hub_id} from {constants.ENDPOINT}: {readable_size(size)} in {len(to_come)} files; "
-          f"{readable_size(free)} free in {disk}.", flush=True)
-    if free < 1.02 * size:
-        raise DownloadError(f"{disk} has {readable_size(free)} free and {model.hub_id} needs {readable_size(size)}: "
-                            "make room, or name a folder on a larger disk in HF_HOME, or run the small model with "
-                            "--models embedded.")
-    try:
-        folder = Path(snapshot_download(model.hub_id, cache_dir=cache, allow_patterns=list(sizes)))
-    except Exception as error:
-        raise _failure(model, error) from error
-    if lacking := missing(folder):
-        raise _failure(model, f"{', '.join(lacking)} missing there")
+        folder = snapshot(model.hub_id, model.revision, needed, cache_folder())
+        if lacking := missing(folder):
+            raise Failed(f"{', '.join(lacking)} missing there")
+    except Failed as error:
+        raise DownloadError(f"{model.hub_id} could not be fetched from {constants.ENDPOINT} ({error}): try another "
+                            f"mirror, as HF_ENDPOINT=https://hf-mirror.com, or {other_ways}.") from error
     return folder
+
+
+def needed(names: list[str]) -> list[str]:
+    """Which files of a repository to fetch: pickles (.bin) only into a folder that has no safetensors."""
+    names = [name for name in names if NEEDED.fullmatch(name)]
+    safe = {Path(name).parent for name in names if name.endswith(".safetensors")}
+    return [name for name in names if Path(name).parent not in safe or not re.search(r"\.bin(\.index\.json)?$", name)]
 
 
 def cache_folder() -> Path:
@@ -143,12 +146,17 @@ def cache_folder() -> Path:
     return Path(os.path.expandvars(os.path.expanduser(folder)))
 
 
+def _repository(model: "Model") -> Path:
+    return cache_folder() / f"models--{model.hub_id.replace('/', '--')}"
+
+
 def _whole(file: Path) -> bool:
     """Whether a file of weights is as long as it says, and not the pointer that git leaves where LFS is missing."""
     with file.open("rb") as stream:
         start = stream.read(8)
         if file.suffix != ".safetensors":
-            return start not in (b"", b"version ")
+            # PyTorch's archives are zip files, whose list of contents comes last.
+            return zipfile.is_zipfile(file) if start[:2] == b"PK" else start not in (b"", b"version ")
         length = int.from_bytes(start, "little")
         if len(start) < 8 or 8 + length > file.stat().st_size:
             return False
@@ -160,42 +168,112 @@ def _whole(file: Path) -> bool:
         (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
 
 
-def _within(seconds: float, function: Callable):
-    """The result of function(), or TimeoutError.
+def _begun(model: "Model") -> int:
+    """Bytes of a download that was interrupted."""
+    return sum(part.stat().st_size for part in _repository(model).glob("blobs/*.part"))
 
-    A timeout of http counts for each address of a host anew and not for looking up its name, so that a network that
-    drops packets could keep us waiting for minutes.
-    """
-    outcome = []
 
-    def work() -> None:
+def _list(models: dict[str, "Model"]) -> int:
+    print(f"{'name':24}{'repository':51}{'in FP32':>8}  {'licence':13}{'commit':9}on this machine")
+    for model in models.values():
+        folder = find(model)
+        if folder and folder.parent.name == "snapshots":
+            here = "yes" if folder.name == model.revision else f"yes, at {folder.name[:7]}"
+        else:
+            here = "yes" if folder else f"{readable_size(size)} of it" if (size := _begun(model)) else "no"
+        print(f"{model.key:24}{model.hub_id:51}{readable_size(model.weights_bytes):>8}  {model.licence:13}"
+              f"{model.revision[:7]:9}{here}")
+    print("The commits go with the transformers of requirements.txt. `fetch NAME` says what a download takes exactly.")
+    return 0
+
+
+def _where(models: dict[str, "Model"]) -> int:
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    print(f"1. a folder of yours  {os.environ.get('MULTIMODAL_WEIGHTS') or 'none (--weights or MULTIMODAL_WEIGHTS)'}")
+    print(f"2. the hub's cache    {cache_folder()} (HF_HOME or HF_HUB_CACHE move it)")
+    print(f"3. downloads          from {os.environ.get('HF_ENDPOINT') or 'https://huggingface.co'} (HF_ENDPOINT)"
+          + (", but HF_HUB_OFFLINE forbids them" if offline else ""))
+    for model in models.values():
+        if folder := find(model):
+            print(f"{model.key:24}{folder}")
+    return 0
+
+
+def _check(models: dict[str, "Model"]) -> int:
+    """Read every file of the weights that are here; 1 if one is not what the hub listed when it was fetched."""
+    from .download import Progress, hasher
+
+    status, some = 0, False
+    for model in models.values():
         try:
-            outcome.append((function(), None))
-        except Exception as error:  # noqa: BLE001 - it is raised again below, in the thread that waits
-            outcome.append((None, error))
+            folder = find(model)
+        except UserError as error:
+            print(f"{model.key}: {error}")
+            status, some = 1, True
+            continue
+        if not folder:
+            if size := _begun(model):
+                print(f"{model.key}: {readable_size(size)} of an interrupted download; fetch {model.key} goes on")
+            continue
+        some = True
+        # In the hub's cache a file is a link, and what it leads to is named after its hash.
+        hashes = {file: Path(os.readlink(file)).name for file in sorted(folder.rglob("*")) if file.is_symlink()}
+        progress = Progress(sum(file.stat().st_size for file in hashes))
+        damaged = []
+        for file, digest in hashes.items():
+            content = hasher(digest, file.stat().st_size)
+            with file.open("rb") as stream:
+                while chunk := stream.read(2**20):
+                    content.update(chunk)
+                    progress.add(len(chunk))
+            if content.hexdigest() != digest:
+                damaged.append(file)
+        progress.clear()
+        for file in damaged:
+            print(f"{model.key}: {file.name} is damaged; delete {file.resolve()}, then fetch {model.key}")
+            status = 1
+        if not damaged:
+            print(f"{model.key}: complete, " + (f"{len(hashes)} files with the right hashes" if hashes else
+                  "but nothing here tells which hashes its files should have") + f", in {folder}")
+    if not some:
+        print("No weights of the real models are on this machine: `fetch NAME` downloads some.")
+    return status
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        raise TimeoutError(f"no answer within {seconds} seconds")
-    result, error = outcome[0]
-    if error:
-        raise error
-    return result
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command `python -m multimodal.weights`; its exit code."""
+    from .catalog import LESSONS, MODELS
+    from .lesson import explain
+
+    parser = argparse.ArgumentParser(prog="python -m multimodal.weights", description="The weights of the real models.")
+    parser.add_argument("--debug", action="store_true", help="show the traceback when something fails")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("list", help="the models: size, licence, commit, and whether they are on this machine")
+    names = commands.add_parser("fetch", help="download models, going on where an earlier download stopped")
+    names.add_argument("names", nargs="+", metavar="NAME",
+                       help=f"a name that `list` shows, or all: {', '.join(LESSONS)}")
+    commands.add_parser("check", help="read the files that are here and compare them with their hashes")
+    commands.add_parser("where", help="where weights are looked for, and where they were found")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command != "fetch":
+            return {"list": _list, "check": _check, "where": _where}[options.command](MODELS)
+        keys = [key for name in options.names for key in (LESSONS if name == "all" else [name])]
+        for key in keys:
+            if key not in MODELS:
+                raise UserError(f"There is no model {key}: take one of {', '.join(MODELS)}, or all.")
+        for key in dict.fromkeys(keys):
+            print(f"{key}: complete, in {fetch(MODELS[key])}", flush=True)
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        if options.debug:
+            raise
+        sentence, status = explain(error)
+        print(f"error: {sentence}", file=sys.stderr)
+        return status
 
 
-def _failure(model: "Model", why: Exception | str) -> DownloadError:
-    """One sentence on what went wrong and the ways out."""
-    from huggingface_hub import constants
+if __name__ == "__main__":
+    from multimodal import weights  # not this second copy of it, whose functions catalog does not know
 
-    if isinstance(why, Exception):
-        text = str(why.__cause__ or why).strip() or type(why).__name__
-        why = text.splitlines()[0]
-    return DownloadError(f"{model.hub_id} could not be fetched from {constants.ENDPOINT} ({why}): try the mirror "
-                         f"HF_ENDPOINT=https://hf-mirror.com, or {_other_ways(model)}.")
-
-
-def _other_ways(model: "Model") -> str:
-    return (f"put its files into FOLDER/{model.hub_id.replace('/', '--')} and set MULTIMODAL_WEIGHTS=FOLDER, or run "
-            "the small model with --models embedded")
+    sys.exit(weights.main())

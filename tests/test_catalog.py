@@ -1,17 +1,17 @@
-"""The choice of model, device and precision; what the machine has; where weights are found and how they are fetched."""
+"""The choice of model, device and precision; what the machine has; where weights are found (fetched: test_weights)."""
 
+import io
 import itertools
-import json
 import os
 import subprocess
 import sys
-import threading
 import time
+import zipfile
 from argparse import Namespace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hub import BLIP2_FILES, CLIP_FILES, SBERT_FILES, TEXT_FILES, safetensors
 
 from multimodal import UserError, catalog, hardware, weights
 from multimodal.catalog import CHECKPOINTS, GB, MODELS, decide
@@ -98,6 +98,18 @@ DECISIONS = [
      ["FP32, as --dtype asks"]),
     ("clip", "desktop", {"models": "hub", "dtype": "bf16"}, ("clip", "hub", "cpu", "bf16"), ["BF16, as --dtype asks"]),
     ("clip", "desktop", {"dtype": "fp16"}, ("clip", "embedded", "cpu", "fp16"), ["FP16, as --dtype asks"]),
+    # Those for comparison: a smaller one stands in, then the small twin of its kind.
+    ("clip-large", "desktop", {"models": "hub"}, ("clip-large", "hub", "cpu", "fp32"), ["ViT-L/14 fits", "1.71 GB"]),
+    ("clip-large", "laptop", {"models": "hub"}, ("clip", "hub", "cpu", "fp32"), ["its stand-in CLIP ViT-B/32 fits"]),
+    ("clip-large", "desktop", {"present": {"clip-large"}}, ("clip-large", "local weights", "cpu", "fp32"), []),
+    ("siglip2", "old laptop", {"models": "hub"}, ("siglip2", "embedded", "cpu", "fp32"), ["small CLIP"]),
+    ("sbert-clip-multilingual", "desktop", {}, ("sbert-clip-multilingual", "embedded", "cpu", "fp32"), ["541 MB"]),
+    ("blip-large", "laptop", {"models": "hub"}, ("blip-large", "embedded", "cpu", "fp32"),
+     ["its stand-in BLIP-base needs about 4 GB", "small BLIP"]),
+    ("blip2-flan", "16 GB card", {"models": "hub"}, ("blip2-flan", "hub", "cuda", "fp16"), ["about 10 GB needed"]),
+    ("blip2-flan", "8 GB card", {"models": "hub"}, ("blip-vqa", "hub", "cuda", "fp16"), ["about 10 GB on the GPU"]),
+    ("blip2-flan", "server", {"models": "hub"}, ("blip-vqa", "hub", "cpu", "bf16"), ["BLIP-2 Flan-T5-XL needs a GPU"]),
+    ("smolvlm", "desktop", {}, ("smolvlm", "embedded", "cpu", "fp32"), ["HuggingFaceTB/SmolVLM", "small BLIP-2"]),
     ("blip2", "16 GB card", {"models": "hub", "dtype": "fp32"}, ("blip2", "hub", "cuda", "fp32"), ["15.7 GB"]),
     ("blip2", "8 GB card", {"models": "hub", "dtype": "fp32"}, ("blip-vqa", "hub", "cuda", "fp32"), ["15.7 GB"]),
 ]
@@ -173,6 +185,43 @@ def test_parameter_counts_are_those_of_the_architectures():
         assert model.num_parameters() == MODELS[key].parameters
 
 
+@pytest.mark.slow
+def test_parameter_counts_of_the_models_for_comparison():
+    import torch
+    import transformers as hf
+
+    large = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+    flan = hf.T5Config(vocab_size=32128, d_model=2048, d_ff=5120, num_layers=24, num_heads=32,
+                       feed_forward_proj="gated-gelu")
+    small_llama = hf.LlamaConfig(vocab_size=49280, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+                                 num_attention_heads=9, num_key_value_heads=3)
+    with torch.device("meta"):
+        built = {
+            "clip-large": hf.CLIPModel(hf.CLIPConfig(
+                projection_dim=768, vision_config=large | {"patch_size": 14},
+                text_config={"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12})),
+            "sbert-clip-multilingual": hf.DistilBertModel(hf.DistilBertConfig(vocab_size=119547)),
+            "siglip2": hf.SiglipModel(hf.SiglipConfig(text_config={"vocab_size": 256_000}, vision_config={})),
+            "blip-large": hf.BlipForConditionalGeneration(hf.BlipConfig(
+                vision_config=large, text_config={"encoder_hidden_size": 1024})),
+            "blip2-flan": hf.Blip2ForConditionalGeneration(hf.Blip2Config(text_config=flan)),
+            "smolvlm": hf.Idefics3ForConditionalGeneration(hf.Idefics3Config(
+                scale_factor=4, tie_word_embeddings=False, text_config=small_llama,
+                vision_config={"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+                               "num_attention_heads": 12, "image_size": 512, "patch_size": 16}))}
+    # A projection without bias that sentence-transformers adds, and the head of Flan-T5, which the library ties to
+    # the embeddings when it builds the model, though the file has one of its own.
+    added = {"sbert-clip-multilingual": 768 * 512, "blip2-flan": 32128 * 2048}
+    assert {key: model.num_parameters() + added.get(key, 0) for key, model in built.items()} == {
+        key: MODELS[key].parameters for key in built}
+    assert built.keys() == MODELS.keys() - set(catalog.LESSONS)
+
+
+def test_revisions_are_commits_and_licences_are_told():
+    for model in MODELS.values():
+        assert len(model.revision) == 40 and int(model.revision, 16) and model.licence
+
+
 @pytest.mark.parametrize("size, text", [
     (605_109_252, "605 MB"), (999_600_000, "1 GB"), (14_979_047_424, "15 GB"), (1_444_920_560, "1.44 GB"),
     (1_081_000_000_000, "1081 GB"), (0, "0 MB")])
@@ -245,21 +294,12 @@ def test_free_memory_of_a_mac():
 # Weights on this machine
 
 
-def safetensors(size: int = 16) -> bytes:
-    """A file of weights with one tensor of `size` bytes."""
-    header = json.dumps({"__metadata__": {"format": "pt"},
-                         "weight": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
-    return len(header).to_bytes(8, "little") + header + b"\1" * size
-
-
-CLIP_FILES = {"config.json": b"{}", "preprocessor_config.json": b"{}", "tokenizer_config.json": b"{}",
-              "vocab.json": b"{}", "merges.txt": b"#", "model.safetensors": safetensors()}
-INDEX = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
-BLIP2_FILES = {"config.json": b"{}", "processor_config.json": b"{}", "tokenizer.json": b"{}",
-               "model.safetensors.index.json": json.dumps(INDEX).encode(),
-               "model-00001-of-00002.safetensors": safetensors(8), "model-00002-of-00002.safetensors": safetensors(9)}
-SBERT_FILES = {"modules.json": b'[{"idx": 0, "name": "0", "path": "0_CLIPModel", "type": "CLIPModel"}]',
-               **{f"0_CLIPModel/{name}": content for name, content in CLIP_FILES.items()}}
+def archive() -> bytes:
+    """What torch.save leaves, as far as its outside goes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as content:
+        content.writestr("pytorch_model/data.pkl", b"\x80\2}q\0.")
+    return file.getvalue()
 
 
 def write(folder: Path, files: dict[str, bytes]) -> Path:
@@ -291,7 +331,10 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("key, files", [
     ("clip", CLIP_FILES), ("sbert-clip", SBERT_FILES), ("blip2", BLIP2_FILES),
-    ("blip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=b"PK\3\4 and so on")),
+    ("sbert-clip-multilingual", TEXT_FILES),
+    ("sbert-clip-multilingual", TEXT_FILES | {"2_Dense/pytorch_model.bin": archive()}),
+    ("blip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=archive())),
+    ("blip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=b"\x80\2}q\0.")),  # as torch 1.5 saved
     ("blip", without(without(CLIP_FILES, "vocab.json"), "merges.txt", vocab__txt=b"[PAD]"))])
 def test_complete_weights_are_found(cache, key, files):
     folder = cache(MODELS[key], files)
@@ -309,24 +352,30 @@ def test_complete_weights_are_found(cache, key, files):
     ("clip", CLIP_FILES | {"model.safetensors": b""}, "model.safetensors"),
     ("clip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=b"version https://git-lfs"),
      "pytorch_model.bin"),
+    ("clip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=archive()[:-20]), "pytorch_model.bin"),
+    ("clip", CLIP_FILES | {"config.json": b'{"model'}, "a readable config.json"),
     ("blip2", without(BLIP2_FILES, "model-00002-of-00002.safetensors"), "model-00002-of-00002.safetensors"),
     ("blip2", BLIP2_FILES | {"model.safetensors.index.json": b'{"weight_map": '},
      "a readable model.safetensors.index.json"),
     ("sbert-clip", without(SBERT_FILES, "0_CLIPModel/model.safetensors"), "model.safetensors"),
     ("sbert-clip", without(SBERT_FILES, "modules.json"), "config.json"),
-    ("sbert-clip", SBERT_FILES | {"modules.json": b""}, "a readable modules.json")])
+    ("sbert-clip", SBERT_FILES | {"modules.json": b""}, "a readable modules.json"),
+    ("sbert-clip-multilingual", without(TEXT_FILES, "2_Dense/model.safetensors"), "2_Dense/model.safetensors"),
+    ("sbert-clip-multilingual", without(TEXT_FILES, "tokenizer.json"), "the tokenizer's vocabulary")])
 def test_partial_weights_are_not_found(cache, key, files, lacking):
     folder = cache(MODELS[key], files)
     assert lacking in weights.missing(folder)
     assert weights.find(MODELS[key]) is None
 
 
-def test_main_comes_first_and_an_older_complete_snapshot_will_do(cache):
+def test_the_pinned_commit_comes_first_then_main_and_any_complete_one_will_do(cache):
     older = cache(MODELS["clip"], CLIP_FILES, commit="a" * 40, main=False)
     partial = cache(MODELS["clip"], without(CLIP_FILES, "config.json"), commit="b" * 40)
     assert weights.find(MODELS["clip"]) == older
     write(partial, CLIP_FILES)
     assert weights.find(MODELS["clip"]) == partial
+    pinned = cache(MODELS["clip"], CLIP_FILES, commit=MODELS["clip"].revision, main=False)
+    assert weights.find(MODELS["clip"]) == pinned
 
 
 def test_a_folder_of_the_readers_own(cache, tmp_path, monkeypatch):
@@ -341,7 +390,7 @@ def test_a_folder_of_the_readers_own(cache, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="blip-image-captioning-base .* is not complete, config.json missing"):
         weights.find(MODELS["blip"])
     monkeypatch.setenv("MULTIMODAL_WEIGHTS", str(own / "nowhere"))
-    with pytest.raises(UserError, match="nowhere, which is not a folder"):
+    with pytest.raises(UserError, match="MULTIMODAL_WEIGHTS or --weights names .*nowhere, which is not a folder"):
         weights.find(MODELS["clip"])
 
 
@@ -364,135 +413,11 @@ def test_looking_for_weights_is_quick(cache):
     assert time.perf_counter() - began < 0.05
 
 
-# Fetching, in a process of its own: huggingface_hub reads the environment when it is imported.
-
-
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
     dropped = ("HF_", "TRANSFORMERS_OFFLINE", "MULTIMODAL_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     kept = {key: value for key, value in os.environ.items() if not key.upper().startswith(dropped)}
     return subprocess.run([sys.executable, "-c", code], check=False, env=kept | environment, cwd=ROOT, timeout=60,
                           capture_output=True, text=True)
-
-
-def fetch(key: str, home: Path, **environment: str) -> tuple[subprocess.CompletedProcess, float]:
-    began = time.perf_counter()
-    result = run_python(f"""
-import sys
-from multimodal import UserError, weights
-from multimodal.catalog import MODELS
-try:
-    print("folder:", weights.fetch(MODELS[{key!r}]))
-except UserError as error:
-    print(error, file=sys.stderr)
-    sys.exit(error.status)
-""", HF_HOME=str(home), **environment)
-    return result, time.perf_counter() - began
-
-
-class Hub(BaseHTTPRequestHandler):
-    """A hub with one repository: `server.files` by name, or sizes alone, or silence."""
-
-    protocol_version = "HTTP/1.1"
-    commit = "c" * 40
-
-    def do_GET(self):
-        files = self.server.files
-        if files is None:
-            time.sleep(5)
-            return
-        self.server.asked.append(path := self.path.split("?")[0])
-        sizes = {name: content if isinstance(content, int) else len(content) for name, content in files.items()}
-        if "/tree/" in path:
-            body = json.dumps([{"type": "file", "path": name, "size": size, "oid": f"{name}-1"}
-                               for name, size in sizes.items()]).encode()
-        elif path.startswith("/api/models/"):
-            body = json.dumps({"id": "openai/clip-vit-base-patch32", "sha": self.commit, "siblings": [
-                {"rfilename": name, "size": size} for name, size in sizes.items()]}).encode()
-        else:
-            body = files.get(path.split("/resolve/" + self.commit + "/")[-1])
-        self.send_response(404 if body is None else 200)
-        self.send_header("Content-Length", str(len(body or b"")))
-        self.send_header("ETag", f'"{abs(hash(path)):x}"')
-        self.send_header("X-Repo-Commit", self.commit)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body or b"")
-
-    do_HEAD = do_GET
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def hub():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.daemon_threads, server.asked, server.files = True, [], {}
-    server.block_on_close = False
-    server.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_fetch_takes_what_is_needed_and_no_more(hub, tmp_path):
-    hub.files = CLIP_FILES | {"pytorch_model.bin": b"no", "tf_model.h5": b"no", "flax_model.msgpack": b"no",
-                              "README.md": b"no", "onnx/model.onnx": b"no", "onnx/config.json": b"no"}
-    result, _ = fetch("clip", tmp_path, HF_ENDPOINT=hub.address)
-    assert result.returncode == 0, result.stderr
-    first, last = result.stdout.splitlines()
-    assert f"Downloading openai/clip-vit-base-patch32 from {hub.address}" in first
-    assert f"in {len(CLIP_FILES)} files" in first and "GB free" in first
-    folder = Path(last.removeprefix("folder: "))
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == CLIP_FILES
-    assert all(path.startswith(("/api/models/openai/", "/openai/")) for path in hub.asked)
-    # Now it is here, and nobody is asked again.
-    asked = len(hub.asked)
-    again, _ = fetch("clip", tmp_path, HF_ENDPOINT=hub.address, HF_HUB_OFFLINE="1")
-    assert (again.stdout.strip(), len(hub.asked)) == (f"folder: {folder}", asked)
-
-
-def test_fetch_takes_bin_where_there_are_no_safetensors(hub, tmp_path):
-    hub.files = without(SBERT_FILES, "0_CLIPModel/model.safetensors")
-    hub.files["0_CLIPModel/pytorch_model.bin"] = b"PK\3\4 and so on"
-    result, _ = fetch("sbert-clip", tmp_path, HF_ENDPOINT=hub.address)
-    assert result.returncode == 0, result.stderr
-    assert (Path(result.stdout.splitlines()[-1].removeprefix("folder: ")) / "0_CLIPModel/pytorch_model.bin").is_file()
-
-
-def test_fetch_refuses_a_disk_that_is_too_small(hub, tmp_path):
-    hub.files = {name: 10**17 if name == "model.safetensors" else 100 for name in CLIP_FILES}
-    result, _ = fetch("clip", tmp_path, HF_ENDPOINT=hub.address)
-    assert result.returncode == 1
-    assert "openai/clip-vit-base-patch32 needs 100000000 GB: make room" in result.stderr
-    assert not any("/resolve/" in path for path in hub.asked)
-
-
-def test_fetch_from_a_mirror_that_lacks_a_file(hub, tmp_path):
-    hub.files = without(CLIP_FILES, "merges.txt")
-    result, _ = fetch("clip", tmp_path, HF_ENDPOINT=hub.address)
-    assert result.returncode == 1
-    assert "the tokenizer's vocabulary missing there" in result.stderr
-
-
-@pytest.mark.parametrize("environment, why", [
-    ({"HF_ENDPOINT": "http://127.0.0.1:9"}, "could not be fetched from http://127.0.0.1:9 ([Errno"),
-    ({"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE forbids fetching it"),
-    ({"HF_ENDPOINT": "silent", "HF_HUB_ETAG_TIMEOUT": "1"}, "timed out")])
-def test_fetch_without_a_network_says_the_ways_out(hub, tmp_path, environment, why):
-    if environment.get("HF_ENDPOINT") == "silent":
-        hub.files, environment = None, environment | {"HF_ENDPOINT": hub.address}
-    result, seconds = fetch("clip", tmp_path, **environment)
-    assert result.returncode == 1
-    assert why in result.stderr
-    assert len(result.stderr.splitlines()) == 1 and "Traceback" not in result.stderr
-    for way in ("MULTIMODAL_WEIGHTS=FOLDER", "openai--clip-vit-base-patch32", "--models embedded"):
-        assert way in result.stderr
-    assert ("HF_ENDPOINT=https://hf-mirror.com" in result.stderr) == ("HF_HUB_OFFLINE" not in environment)
-    assert seconds < 15
 
 
 def test_nothing_heavy_is_imported(tmp_path):
