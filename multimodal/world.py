@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FOLDER = CHECKPOINTS / "clip"
-LAYER = 2  # of the embedded CLIP's six: it tells a drawing from a photograph; the last ones look away from such things
+LAYER = 3  # of the embedded CLIP's six; the last ones look away from what tells a drawing from a photograph
 
 
 @cache
 def _load(folder: Path):
-    from transformers import CLIPImageProcessorPil, CLIPVisionModel
+    from transformers import CLIPImageProcessorPil, CLIPModel
 
-    return (CLIPVisionModel.from_pretrained(folder, dtype="float32").eval(),
+    return (CLIPModel.from_pretrained(folder, dtype="float32").vision_model.eval(),
             CLIPImageProcessorPil.from_pretrained(folder))
 
 

@@ -205,9 +205,9 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", type=int, default=4, help="parts of the pool to learn from")
-    parser.add_argument("--stage1-steps", type=int, default=600)
-    parser.add_argument("--stage2-steps", type=int, default=2400)
+    parser.add_argument("--parts", type=int, default=3, help="parts of the pool to learn from")
+    parser.add_argument("--stage1-steps", type=int, default=500)
+    parser.add_argument("--stage2-steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=12)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

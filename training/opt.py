@@ -92,7 +92,7 @@ def configuration(tokenizer: GPT2Tokenizer) -> OPTConfig:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--seed", type=int, default=10)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
