@@ -26,7 +26,7 @@ that is unlike all that the model was trained on.
 """, """
 `python -m training.clip`: 2,600 steps of 64 pictures in which the vision tower learns to name what covers each patch
 and what stands leftmost and rightmost, then 2,500 steps of 128 pairs with CLIP's contrastive loss, one false caption to
-every picture, and the naming at half weight, then 400 steps of 128 pairs for the text tower alone.
+every picture, and the naming at half weight, then 1,200 steps of 128 pairs for the text tower alone.
 """),
     "blip": ("Small BLIP", """
 A `BlipForConditionalGeneration` for teaching: the small CLIP's vision tower, which goes on learning, and a text decoder
@@ -40,9 +40,9 @@ A `Blip2ForConditionalGeneration` for teaching: a vision tower (frozen), a Q-For
 (trained), a linear projection (trained) and an OPT of 4 layers, 192 wide (frozen). It answers short questions of six
 kinds and writes captions, in English and in Chinese.
 """, """
-`python -m training.opt`: the language model alone, 5,000 steps of 64 texts, and frozen from then on.
-`python -m training.blip2`: stage 1, 600 steps of contrast, matching and captioning for the Q-Former, and stage 2,
-2,400 steps through the frozen language model. The vision tower is frozen in both; it is the small CLIP's after learning
+`python -m training.opt`: the language model alone, 3,500 steps of 64 texts, and frozen from then on.
+`python -m training.blip2`: stage 1, 500 steps of contrast, matching and captioning for the Q-Former, and stage 2,
+2,000 steps through the frozen language model. The vision tower is frozen in both; it is the small CLIP's after learning
 on in the small BLIP.
 """),
 }

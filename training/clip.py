@@ -230,7 +230,7 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
             with torch.no_grad():
                 pooled = model.vision_model(pixel_values=pixels).pooler_output
             loss, matched = contrast(model, tokenizer, model.visual_projection(pooled),
-                                     [decode(record) for record in records], rng, chinese=0.4, placed=0.5)
+                                     [decode(record) for record in records], rng, chinese=0.5, placed=0.5)
         run.update(loss, BATCH, matched=matched)
 
 
@@ -238,7 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vision-steps", type=int, default=2600)
     parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--text-steps", type=int, default=400)
+    parser.add_argument("--text-steps", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=9)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

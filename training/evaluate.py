@@ -42,6 +42,7 @@ from .language import (
     caption_chinese,
     falsify,
     phrase,
+    phrase_chinese,
     questions,
     vary_caption,
 )
@@ -109,7 +110,7 @@ def evaluate_clip(table: Table, count: int) -> None:
             for batch in in_batches(texts)])
 
     english = read([f"a picture of {phrase(Group(i, 1), False)}" for i in range(len(NOUNS))])
-    chinese = read([noun.chinese for noun in NOUNS])
+    chinese = read([f"图片里有{phrase_chinese(Group(i, 1), False)}" for i in range(len(NOUNS))])
     held_out = ((f"{sprites.STYLES[s]}, held out", (s,)) for s in sprites.HELD_OUT)
     for name, styles in (("styles of training", COLOURED), ("silhouettes", SILHOUETTES), *held_out):
         pictures, scenes = draw(SceneMaker(styles, augment=False), count, SEED, layout=(1,))
