@@ -238,7 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vision-steps", type=int, default=2600)
     parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--text-steps", type=int, default=1200)
+    parser.add_argument("--text-steps", type=int, default=900)
     parser.add_argument("--seed", type=int, default=9)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
