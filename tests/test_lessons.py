@@ -81,14 +81,10 @@ def test_9_4_answers_better_than_a_blind_model(measures):
     by_kind = measures["9.4"]["accuracy_by_kind"]
     assert set(by_kind) == {"what", "how many", "where", "side", "colour", "yes/no"}
     blind = measures["9.4"]["accuracy_by_kind_blind"]
-    for kind in set(by_kind) - {"side"}:
+    for kind in by_kind:
         assert by_kind[kind] > blind[kind] + 0.1, kind
-    assert measures["9.4"]["accuracy"] > 0.75
-
-
-@pytest.mark.xfail(reason="the embedded BLIP-2 does not know sides yet: see EVALUATION.md")
-def test_9_4_knows_left_from_right(measures):
-    assert measures["9.4"]["accuracy_by_kind"]["side"] > measures["9.4"]["accuracy_by_kind_blind"]["side"] + 0.1
+    assert by_kind["side"] > 0.75  # a guess between left and right has half
+    assert measures["9.4"]["accuracy"] > 0.85
 
 
 def test_9_5_names_what_is_there(measures):
