@@ -341,11 +341,11 @@ def test_the_lessons_receive_the_options(chapter_of_each_platform):
     chapter = chapter_of_each_platform
     chapter.lesson(4, "print('OPTIONS', sorted(vars(options).items()))")
     run = chapter.run("4", "--models=hub", "--device", "cpu", "--dtype", "bf16", "--output=-my results", "--debug",
-                      "--image", "a cat.jpg", "--image", "b.jpg", "--images", "photos")
+                      "--image", "a cat.jpg", "--image", "b.jpg", "--images", "photos", "--weights", "my weights")
     assert run.returncode == 0, run.stderr
     assert ("OPTIONS [('debug', True), ('device', 'cpu'), ('dtype', 'bf16'), ('image', [PosixPath('a cat.jpg'), "
             "PosixPath('b.jpg')]), ('images', PosixPath('photos')), ('models', 'hub'), ('output', "
-            "PosixPath('-my results'))]") in run.stdout
+            "PosixPath('-my results')), ('weights', PosixPath('my weights'))]") in run.stdout
     assert (chapter.folder / "-my results/9.4/results.json").exists()
 
 

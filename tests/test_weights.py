@@ -40,8 +40,10 @@ def environment(home: Path, hub: Hub | str | None, **more: str) -> dict[str, str
 
 def start(home: Path, hub: Hub | str | None, *arguments: str, quick: bool = True, **more: str) -> subprocess.Popen:
     command = ["-c", QUICK] if quick else ["-m", "multimodal.weights"]
+    # What a shell starts in the background ignores Ctrl-C, and so would what these tests start.
     return subprocess.Popen([sys.executable, *command, *arguments], env=environment(home, hub, **more), cwd=home,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def run(home: Path, hub: Hub | str | None, *arguments: str, **more) -> tuple[int, str, str]:
