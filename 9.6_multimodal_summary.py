@@ -134,7 +134,7 @@ lesson.record("costs", costs)
 ratio = costs[2]["seconds"] / costs[0]["seconds"]
 lesson.save(figures.bars([f"{cost['task']} ({cost['model']})" for cost in costs],
                          [1000 * cost["seconds"] for cost in costs],
-                         f"A caption takes {ratio:.0f} times as long as an embedding",
+                         f"A caption takes {ratio:.1f} times as long as an embedding",
                          "milliseconds, one at a time", "{:.1f}"), "costs")
 
 # %% [markdown]

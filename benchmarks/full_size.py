@@ -1,0 +1,202 @@
+"""What the real models take of this machine: memory and time at full size, without their weights.
+
+Each model is built from its true configuration with random weights, which take the same memory and the same time as
+trained ones, and runs the lessons' code path: processor, `get_image_features` or `generate`. Each model and precision
+has a process of its own, so that its peak memory is its own. The number of new words is fixed, as random weights do
+not know where to stop.
+
+    python -m benchmarks.full_size                        CLIP, BLIP and BLIP-VQA
+    python -m benchmarks.full_size blip2 --precision bf16
+    python -m benchmarks.full_size clip --load            saved as FP32 first, then loaded with from_pretrained
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from multimodal import catalog
+from multimodal.hardware import detect, peak_memory, readable_size
+
+NEW_TOKENS = {"blip": 20, "blip-vqa": 8, "blip2": 8}
+BATCH = {"clip": 16, "blip": 16, "blip-vqa": 16, "blip2": 4}
+PICTURES = {"clip": 32, "blip": 32, "blip-vqa": 16, "blip2": 4}
+DOES = {"clip": "embedding", "blip": f"caption of {NEW_TOKENS['blip']} tokens",
+        "blip-vqa": f"answer of {NEW_TOKENS['blip-vqa']} tokens", "blip2": f"answer of {NEW_TOKENS['blip2']} tokens"}
+
+
+def architecture(key: str) -> tuple:
+    """The model's class, its true configuration, and a processor with the small twin's words and the true sizes."""
+    import transformers as hf
+
+    if key == "clip":
+        processor = hf.CLIPProcessor.from_pretrained(catalog.CHECKPOINTS / "clip")
+        processor.image_processor = hf.CLIPImageProcessor()
+        return hf.CLIPModel, hf.CLIPConfig(), processor
+    if key == "blip2":
+        processor = hf.Blip2Processor.from_pretrained(catalog.CHECKPOINTS / "blip2")
+        opt = hf.OPTConfig(hidden_size=2560, num_hidden_layers=32, num_attention_heads=32, ffn_dim=10240,
+                           word_embed_proj_dim=2560, vocab_size=50304)
+        configuration = hf.Blip2Config(text_config=opt, num_query_tokens=32,
+                                       image_token_index=processor.tokenizer.convert_tokens_to_ids("<image>"))
+        processor.num_query_tokens = configuration.num_query_tokens
+        processor.image_processor = hf.BlipImageProcessor(size={"height": 224, "width": 224})
+        return hf.Blip2ForConditionalGeneration, configuration, processor
+    processor = hf.BlipProcessor.from_pretrained(catalog.CHECKPOINTS / "blip")
+    processor.image_processor = hf.BlipImageProcessor()
+    model_class = hf.BlipForConditionalGeneration if key == "blip" else hf.BlipForQuestionAnswering
+    return model_class, hf.BlipConfig(text_config={"num_attention_heads": 12}), processor
+
+
+def build(model_class, configuration, precision: str):
+    """A model with random weights, made in their precision: there is never a second copy of more than one layer."""
+    import torch
+    from transformers.initialization import no_init_weights
+
+    torch.set_default_dtype(torch.bfloat16 if precision == "bf16" else torch.float32)
+    with no_init_weights():  # Memory that nobody has written to is not there yet.
+        model = model_class(configuration)
+    torch.set_default_dtype(torch.float32)
+    model.tie_weights()
+    noise = 0.02 * torch.randn(2**20)
+
+    def fill(module: torch.nn.Module) -> None:
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.dim() == 1:
+                parameter.data.fill_(float(name == "weight"))  # of a normalisation; a bias is 0
+                continue
+            for part in parameter.data.view(-1).split(len(noise)):
+                part.copy_(noise[:len(part)])
+
+    # The list must not hold the linear layers, or each would stay beside its INT8 version.
+    for parent in [module for module in model.modules() if type(module) is not torch.nn.Linear]:
+        for name, layer in list(parent.named_children()):
+            if precision == "int8" and type(layer) is torch.nn.Linear:
+                fill(layer)
+                layer.qconfig = torch.ao.quantization.per_channel_dynamic_qconfig
+                setattr(parent, name, torch.ao.nn.quantized.dynamic.Linear.from_float(layer))
+    for module in model.modules():
+        fill(module)
+    return model.eval()
+
+
+def measure(key: str, precision: str, folder: str | None = None) -> dict:
+    """Runs in a process of its own. Takes the weights from a folder if there is one."""
+    import warnings
+
+    import torch
+
+    from multimodal import images
+
+    warnings.simplefilter("ignore")  # torch.ao.quantization is deprecated, but needs no other package
+    model_class, configuration, processor = architecture(key)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    libraries = peak_memory()
+    began = time.perf_counter()
+    if folder:
+        model = model_class.from_pretrained(folder, dtype=dtype).eval()
+    else:
+        model = build(model_class, configuration, precision)
+    seconds = time.perf_counter() - began
+    loaded = peak_memory()
+    pictures = [sample.image for sample in images.gallery()[:32]]
+
+    @torch.inference_mode()
+    def run(pictures: list) -> None:
+        prompt = {"blip-vqa": "What is in the picture?", "blip2": "Question: What is in the picture? Answer:"}.get(key)
+        words = {"text": [prompt] * len(pictures)} if prompt else {}
+        inputs = processor(images=pictures, return_tensors="pt", **words).to(dtype=dtype)
+        if key == "clip":
+            output = model.get_image_features(**inputs).pooler_output
+            assert output.shape == (len(pictures), 512)
+        else:
+            output = model.generate(**inputs, max_new_tokens=NEW_TOKENS[key], min_new_tokens=NEW_TOKENS[key],
+                                    do_sample=False)
+            assert output.shape[0] == len(pictures) and output.shape[1] >= NEW_TOKENS[key]
+
+    run(pictures[:1])
+    one = [timed(lambda: run(pictures[:1])) for _ in range(3)]
+    answering = peak_memory()
+
+    def run_all() -> None:
+        for start in range(0, PICTURES[key], BATCH[key]):
+            run(pictures[start:start + BATCH[key]])
+
+    passes = [timed(run_all)]
+    while len(passes) < 3 and sum(passes) < 10:
+        passes.append(timed(run_all))
+    return {"parameters": sum(parameter.numel() for parameter in model.parameters()), "seconds": seconds,
+            "libraries": libraries, "loaded": loaded, "answering": answering, "batches": peak_memory(),
+            "one": sorted(one), "rates": sorted(PICTURES[key] / seconds for seconds in passes)}
+
+
+def timed(function: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def in_a_process(*arguments: str) -> dict:
+    done = subprocess.run([sys.executable, "-m", "benchmarks.full_size", *arguments], stdout=subprocess.PIPE, text=True,
+                          cwd=Path(__file__).parents[1])
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)} ended with exit code {done.returncode}.")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=["clip", "blip", "blip-vqa"], metavar="MODEL",
+                        help=f"of {', '.join(BATCH)} (default: all but blip2)")
+    parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16", "int8"), default=["fp32", "bf16", "int8"])
+    parser.add_argument("--load", action="store_true", help="save the weights in FP32, then load them")
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if unknown := set(options.models) - set(BATCH):
+        parser.error(f"no such model: {', '.join(unknown)} (there are {', '.join(BATCH)})")
+    if options.child:
+        key, precision, *folder = options.child
+        if precision == "save":
+            model_class, configuration, _ = architecture(key)
+            build(model_class, configuration, "fp32").save_pretrained(folder[0])
+            print("{}")
+        else:
+            print(json.dumps(measure(key, precision, *folder)))
+        return
+    machine = detect()
+    import torch
+    print(f"{machine.device_name}, {machine.cores} cores, torch {torch.__version__}\n")
+    columns = ("model", "precision", "load, s" if options.load else "build, s", "peak memory: libraries", "weights",
+               "one picture", "batches", "one picture, s", "pictures/s in batches", "times one at a time in FP32",
+               "needed, in the catalogue")
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for key in options.models:
+        model, seed = catalog.MODELS[key], None
+        needs = (f"{readable_size(model.cpu_memory)} of memory" if model.cpu_memory else
+                 f"a GPU with {readable_size(model.gpu_memory)}")
+        with tempfile.TemporaryDirectory() as folder:
+            if options.load:
+                in_a_process("--child", key, "save", folder)
+            for precision in options.precision:
+                if options.load and precision == "int8":
+                    continue
+                row = in_a_process("--child", key, precision, *([folder] if options.load else []))
+                if precision != "int8":  # whose linear layers have no parameters
+                    assert row["parameters"] == model.parameters
+                one, rate = statistics.median(row["one"]), statistics.median(row["rates"])
+                if precision == "fp32":
+                    seed = one
+                print(f"| {model.name}, {DOES[key]} | {precision.upper()} | {row['seconds']:.1f} | "
+                      + " | ".join(readable_size(row[at]) for at in ("libraries", "loaded", "answering", "batches"))
+                      + f" | {one:.3f} ({row['one'][0]:.3f} to {row['one'][-1]:.3f}) | {rate:.2f} "
+                      f"({row['rates'][0]:.2f} to {row['rates'][-1]:.2f}), batches of {BATCH[key]} | "
+                      + (f"{rate * seed:.2f} | " if seed else "| ") + f"{needs} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""From picture files to pixel values and embeddings, so that reading files and running the model overlap."""
+
+import math
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import MethodType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from . import UserError
+from .images import _upright_rgb, open_picture
+
+if TYPE_CHECKING:
+    import torch
+
+
+def read_pixels(path: str | Path, image_processor) -> np.ndarray:
+    """One picture file, scaled and cropped as the image processor of a CLIP or BLIP does it: uint8 (height, width, 3).
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size where that is still as large as the model needs.
+
+    Raises:
+        Exception: The file is no good; `images.open_picture` says in a sentence why.
+    """
+    size, crop = image_processor.size, image_processor.crop_size
+    edge = size.shortest_edge or max(size.height, size.width)
+    with Image.open(path) as image:
+        whole = image.size
+        if whole[0] * whole[1] > (Image.MAX_IMAGE_PIXELS or sys.maxsize):
+            raise Image.DecompressionBombError
+        image.draft(None, (edge, edge))
+        image.load()
+        reduction = round(max(whole) / max(image.size))
+        upright = _upright_rgb(image)
+        if upright.size != image.size:
+            whole = whole[::-1]
+    if not size.shortest_edge:  # BLIP squeezes the whole picture into its square.
+        width, height = size.width, size.height
+        crop = size
+    else:
+        width, height = (int(edge * side / min(whole)) for side in whole)
+    # Scaling only what the crop keeps gives the same pixels as cropping what was scaled. The decoder rounds sizes up,
+    # so that half of 301 pixels are the first 150.5 of 151.
+    across, down = whole[0] / reduction / width, whole[1] / reduction / height
+    left, top = (width - crop.width) // 2, (height - crop.height) // 2
+    box = (left * across, top * down, (left + crop.width) * across, (top + crop.height) * down)
+    return np.asarray(upright.resize((crop.width, crop.height), image_processor.resample, box=box))
+
+
+def read_ahead(paths: Iterable[str | Path], image_processor, batch_size: int = 32,
+               dtype: "torch.dtype | None" = None) -> Iterator[tuple[list, "torch.Tensor"]]:
+    """Batches of paths and their pixel values (pictures, 3, height, width), read in threads before they are asked for.
+
+    The order is kept. A file that cannot be read is left out of its batch, with a line on stderr.
+
+    Args:
+        dtype: That of the model; FP32 if None.
+    """
+    import torch
+
+    paths, threads, waiting = list(paths), torch.get_num_threads(), deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(paths), batch_size):
+            waiting.append(pool.submit(_read_batch, paths[start:start + batch_size], image_processor, dtype))
+            if len(waiting) > threads:
+                yield from _without_damaged(*waiting.popleft().result())
+        while waiting:
+            yield from _without_damaged(*waiting.popleft().result())
+
+
+def embed_files(model, image_processor, paths: Iterable[str | Path],
+                batch_size: int = 32) -> tuple[np.ndarray, list]:
+    """Normalised embeddings (pictures, dimensions) of picture files, in FP32, and the paths that could be read.
+
+    Args:
+        model: A CLIPModel, or any with `get_image_features`, on any device and in any precision.
+    """
+    import torch
+
+    paths, threads = list(paths), torch.get_num_threads()
+
+    @torch.inference_mode()
+    def embed(kept: list, pixel_values: torch.Tensor) -> tuple[list, np.ndarray]:
+        features = model.get_image_features(pixel_values=pixel_values.to(model.device)).pooler_output.float()
+        return kept, torch.nn.functional.normalize(features, dim=-1).cpu().numpy()
+
+    def read_and_embed(batch: list) -> tuple[list, np.ndarray | None, dict]:
+        kept, pixel_values, damaged = _read_batch(batch, image_processor, model.dtype)
+        return kept, embed(kept, pixel_values)[1] if kept else None, damaged
+
+    if model.device.type != "cpu":
+        done = [embed(*batch) for batch in read_ahead(paths, image_processor, batch_size, model.dtype)]
+    else:
+        # Each core takes batches of its own all the way, so that none waits for another, as they do where they share
+        # every matrix product; and the batches are alike, so that all are busy until the end.
+        count = threads * math.ceil(len(paths) / (batch_size * threads))
+        batches = [paths[len(paths) * i // count:len(paths) * (i + 1) // count] for i in range(count)]
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            done = [batch for result in pool.map(read_and_embed, batches) for batch in _without_damaged(*result)]
+        torch.set_num_threads(threads)  # The threads have set it for all that come after them, too.
+    if not done:
+        raise UserError("None of the pictures can be read: save them as JPEG or PNG.")
+    return np.concatenate([embeddings for _, embeddings in done]), [path for kept, _ in done for path in kept]
+
+
+def quicken(model, dtype: "torch.dtype"):
+    """Rewrite the vision tower of a CLIPModel on a CPU, in place, to embed the same faster; returns the model.
+
+    Its last layer computes the class token only, which is all that CLIP uses of it. In BF16 the weights are laid out
+    once as the processor's matrix instructions want them, not anew for every product, and the activation function is
+    computed together with the product before it; such a model can run, but not be saved.
+
+    Args:
+        dtype: The precision to give the model. Let it be in FP32 before, so that the weights are rounded once.
+    """
+    import torch
+
+    layers = model.vision_model.encoder.layers
+    layers[-1].forward = MethodType(_class_token_only, layers[-1])
+    if dtype != torch.bfloat16 or not torch.backends.mkldnn.is_available():
+        return model.to(dtype)
+    quick_gelu = model.config.vision_config.hidden_act == "quick_gelu"
+    for layer in layers:
+        mlp = layer.mlp
+        if quick_gelu:
+            # x * sigmoid(1.702 x) is SiLU, which oneDNN knows, with the factor in the weights around it.
+            mlp.fc1.weight.data *= 1.702
+            mlp.fc1.bias.data *= 1.702
+            mlp.fc2.weight.data /= 1.702
+            mlp.activation_fn = torch.nn.Identity()
+        for block in (layer.self_attn, mlp):
+            for name, linear in list(block.named_children()):
+                if isinstance(linear, torch.nn.Linear):
+                    linear.to(dtype)
+                    weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.data, 1024)
+                    linear.forward = partial(torch.ops.mkldnn._linear_pointwise, W=weight, B=linear.bias.data,
+                                             attr="swish" if quick_gelu and name == "fc1" else "none", scalars=[],
+                                             algorithm="")
+                    linear.weight = None
+    return model.to(dtype)
+
+
+def _class_token_only(layer, hidden_states: "torch.Tensor", *_, **__) -> "torch.Tensor":
+    """The class token's part of what the layer gives: all that CLIP uses of its last one."""
+    from torch.nn.functional import scaled_dot_product_attention
+
+    def heads(states: "torch.Tensor") -> "torch.Tensor":  # (batch, heads, tokens, width of a head)
+        return states.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+
+    attention, class_token, states = layer.self_attn, hidden_states[:, :1], layer.layer_norm1(hidden_states)
+    seen = scaled_dot_product_attention(heads(attention.q_proj(states[:, :1])), heads(attention.k_proj(states)),
+                                        heads(attention.v_proj(states)))
+    class_token = class_token + attention.out_proj(seen.transpose(1, 2).flatten(2))
+    return class_token + layer.mlp(layer.layer_norm2(class_token))
+
+
+def _read_batch(paths: list, image_processor, dtype: "torch.dtype | None") -> tuple[list, "torch.Tensor", dict]:
+    """The paths that could be read, their pixel values, and the paths that could not, with the errors."""
+    import torch
+
+    read, damaged = {}, {}
+    for path in paths:
+        try:
+            read[path] = read_pixels(path, image_processor)
+        except MemoryError:
+            raise
+        except Exception as error:  # On a damaged file, Pillow's decoders raise nearly anything.
+            damaged[path] = error
+    if not read:
+        return [], torch.empty(0), damaged
+    pixels = torch.from_numpy(np.stack(list(read.values()))).permute(0, 3, 1, 2)
+    # (pixels * rescale_factor - mean) / std, in one multiplication and one addition.
+    mean = torch.tensor(image_processor.image_mean).view(3, 1, 1)
+    std = torch.tensor(image_processor.image_std).view(3, 1, 1)
+    return list(read), torch.addcmul(-mean / std, pixels, image_processor.rescale_factor / std).to(dtype), damaged
+
+
+def _without_damaged(kept: list, result, damaged: dict) -> Iterator[tuple]:
+    for path, error in damaged.items():
+        try:
+            open_picture(path)  # Not in the threads: it changes the filter of warnings, which they share.
+        except UserError as sentence:
+            print(f"skipped: {sentence}", file=sys.stderr)
+        else:
+            raise error
+    if kept:
+        yield kept, result
