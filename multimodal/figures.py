@@ -96,7 +96,6 @@ def similarity_heatmap(similarity: np.ndarray, images: list[Image.Image], texts:
     place_thumbnails(axes, images, [(-0.08, i + 0.5) for i in range(rows)], inches=0.92 * side, alignment=(1, 0.5))
     # Room for the thumbnails, which the layout does not know of.
     axes.set_ylabel("pictures", labelpad=side * 80)
-    axes.set_xlabel("texts")
     if diagonal:
         for i in range(min(rows, columns)):
             axes.add_patch(plt.Rectangle((i, i), 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=2.5))
