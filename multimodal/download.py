@@ -269,8 +269,8 @@ def _send(url: str, headers: dict | None = None, whole: bool = False) -> httpx2.
         limit = parse_ratelimit_headers(response.headers)
         raise _Busy(f"HTTP {status}", float(wait) if wait.isdigit() else limit.reset_in_seconds if limit else None)
     raise Failed({401: "it does not exist there, or needs a token in HF_TOKEN (HTTP 401)",
-                         403: "access is denied: it may need a token in HF_TOKEN (HTTP 403)",
-                         404: f"HTTP 404: {request.url.path} is not there"}.get(status, f"HTTP {status}"))
+                  403: "access is denied: it may need a token in HF_TOKEN (HTTP 403)",
+                  404: f"HTTP 404: {request.url.path} is not there"}.get(status, f"HTTP {status}"))
 
 
 def _length(response: httpx2.Response, start: int) -> int | None:

@@ -69,7 +69,7 @@ def open_picture(path: str | Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
                 image.load()
-                return _upright_rgb(image)
+                return upright_rgb(image)
     except FileNotFoundError:
         raise UserError(f"There is no file {path}: check the path.") from None
     except PermissionError:
@@ -86,7 +86,8 @@ def open_picture(path: str | Path) -> Image.Image:
                         ) from error
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An opened picture turned as its EXIF data says, in RGB, on white where it is transparent."""
     with suppress(Exception):  # broken metadata does not make a broken picture
         image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):

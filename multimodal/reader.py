@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from . import UserError
-from .images import _upright_rgb, open_picture
+from .images import open_picture, upright_rgb
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ def read_pixels(path: str | Path, image_processor) -> np.ndarray:
         image.draft(None, (edge, edge))
         image.load()
         reduction = round(max(whole) / max(image.size))
-        upright = _upright_rgb(image)
+        upright = upright_rgb(image)
         if upright.size != image.size:
             whole = whole[::-1]
     if not size.shortest_edge:  # BLIP squeezes the whole picture into its square.

@@ -47,7 +47,7 @@ from .language import (
     vary_caption,
 )
 from .loop import CHECKPOINTS
-from .scenes import SceneMaker
+from .scenes import draw_plain
 from .sprites import NOUNS
 from .world import photographs
 
@@ -83,13 +83,6 @@ class Table:
         print(f"{what:62} {median:6.1f} ms  ({low:.1f} to {high:.1f})", flush=True)
 
 
-def draw(maker: SceneMaker, count: int, seed: int, **wanted) -> tuple[list, list]:
-    """Pictures and scenes; what is wanted goes to `SceneMaker.draw`."""
-    rng = np.random.default_rng(seed)
-    drawn = [maker.draw(rng, **wanted) for _ in range(count)]
-    return [picture for picture, _, _ in drawn], [scene for _, scene, _ in drawn]
-
-
 def in_batches(items: list, size: int = 64):
     return (items[start:start + size] for start in range(0, len(items), size))
 
@@ -113,7 +106,7 @@ def evaluate_clip(table: Table, count: int) -> None:
     chinese = read([f"图片里有{phrase_chinese(Group(i, 1), False)}" for i in range(len(NOUNS))])
     held_out = ((f"{sprites.STYLES[s]}, held out", (s,)) for s in sprites.HELD_OUT)
     for name, styles in (("styles of training", COLOURED), ("silhouettes", SILHOUETTES), *held_out):
-        pictures, scenes = draw(SceneMaker(styles, augment=False), count, SEED, layout=(1,))
+        pictures, scenes = draw_plain(styles, count, SEED, layout=(1,))
         truth, seen = torch.tensor([scene.groups[0].noun for scene in scenes]), see(pictures)
         table.add(f"noun of 175, {name}", (seen @ english.T).argmax(-1) == truth)
         table.add(f"noun of 175, {name}, asked in Chinese", (seen @ chinese.T).argmax(-1) == truth)
@@ -125,7 +118,7 @@ def evaluate_clip(table: Table, count: int) -> None:
             asked = read([PLACES_CHINESE[place] for place in PLACES])
             table.add("place of 10, asked in Chinese", (seen[plain_light] @ asked.T).argmax(-1) == places)
 
-    pictures, scenes = draw(SceneMaker(COLOURED, augment=False), count, SEED + 1)
+    pictures, scenes = draw_plain(COLOURED, count, SEED + 1)
     distinct = list({caption(scene): i for i, scene in enumerate(scenes)}.values())[:500]
     seen = see(pictures)
     said = read([caption(scenes[i]) for i in distinct])
@@ -146,7 +139,7 @@ def evaluate_clip(table: Table, count: int) -> None:
         table.add(f"true caption beats one with a false {how}",
                   (seen[rows] * true).sum(-1) > (seen[rows] * false).sum(-1))
     for name, styles in (("our scenes", sprites.SEEN), ("our scenes, style held out", sprites.HELD_OUT)):
-        pictures, _ = draw(SceneMaker(styles, augment=False), count, SEED + 4)
+        pictures, _ = draw_plain(styles, count, SEED + 4)
         table.add(f"false alarm: {name} taken for a foreign picture", (world.distances(pictures, folder) > 1).numpy())
     table.add("a photograph is known for a foreign picture", (world.distances(photographs(), folder) > 1).numpy())
     table.add_time("one picture encoded", lambda: see(pictures[:1]))
@@ -201,7 +194,7 @@ def evaluate_blip(table: Table, count: int) -> None:
         return captions
 
     for name, layout in (("one object", (1,)), ("all scenes", None)):
-        pictures, scenes = draw(SceneMaker(COLOURED, augment=False), count, SEED + 2, layout=layout)
+        pictures, scenes = draw_plain(COLOURED, count, SEED + 2, layout=layout)
         score_captions(table, f"BLIP's captions, {name},", write(pictures), scenes, chinese=False)
         # WordPiece knows Chinese by the character and decodes it with spaces.
         chinese = [said.replace(" ", "").removeprefix(CHINESE_PREFIX) for said in write(pictures, CHINESE_PREFIX)]
@@ -227,7 +220,7 @@ def evaluate_blip2(table: Table, count: int) -> None:
     def ask(pictures, asked):
         return go_on(pictures, [f"Question: {question.text} Answer:" for question in asked], 24)
 
-    pictures, scenes = draw(SceneMaker(COLOURED, augment=False), count, SEED + 3)
+    pictures, scenes = draw_plain(COLOURED, count, SEED + 3)
     for language, chinese in (("", False), (" in Chinese", True)):
         rng = np.random.default_rng(SEED)
         asked = [(picture, question) for picture, scene in zip(pictures, scenes)

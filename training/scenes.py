@@ -1,8 +1,8 @@
 """Scenes: pictures of one to three objects in a place, with all there is to say about them, from a seed.
 
-`python -m training.scenes` renders the pool of training pictures once (about ten minutes on two cores);
+`python -m training.scenes` renders the pool of training pictures once (about three minutes on two cores);
 every model of the chapter learns from it. `Scene`s keep what is true of a picture, and `language` says it
-in words; `patch_nouns` says which noun covers each of the 7 x 7 patches that the vision tower sees.
+in words; with each comes the noun that covers each of the 7 x 7 patches that the vision tower sees.
 """
 
 import argparse
@@ -173,6 +173,13 @@ class SceneMaker:
             coverage[i + 1] = np.asarray(mask.resize((PATCHES, PATCHES), Image.Resampling.BOX)) / 255
         owners = np.array([NO_NOUN] + [noun for noun, _ in objects], np.uint8)
         return picture, owners[coverage.argmax(axis=0)]
+
+
+def draw_plain(styles: tuple[int, ...], count: int, seed: int, **wanted) -> tuple[list[Image.Image], list[Scene]]:
+    """Pictures without the distortions of training, and their scenes; what is wanted goes to `SceneMaker.draw`."""
+    maker, rng = SceneMaker(styles, augment=False), np.random.default_rng(seed)
+    drawn = [maker.draw(rng, **wanted) for _ in range(count)]
+    return [picture for picture, _, _ in drawn], [scene for _, scene, _ in drawn]
 
 
 def colour_in(drawing: np.ndarray, rng: np.random.Generator) -> np.ndarray:

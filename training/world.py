@@ -6,7 +6,6 @@ warns of it. No picture from outside is needed to set this up.
 
 import argparse
 
-import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -15,15 +14,9 @@ from multimodal import world
 
 from . import sprites
 from .loop import CHECKPOINTS
-from .scenes import SceneMaker
+from .scenes import draw_plain
 
 FALSE_ALARMS = 0.02
-
-
-def draw(count: int, seed: int, styles=sprites.SEEN) -> list:
-    """Scenes without the distortions of training."""
-    maker, rng = SceneMaker(styles, augment=False), np.random.default_rng(seed)
-    return [maker.draw(rng)[0] for _ in range(count)]
 
 
 def photographs() -> list[Image.Image]:
@@ -42,12 +35,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=6000, help="scenes to measure the spread of (default 6000)")
     count = parser.parse_args().count
     folder = CHECKPOINTS / "clip"
-    seen = world.features(draw(count, 40), folder).double()
+    seen = world.features(draw_plain(sprites.SEEN, count, 40)[0], folder).double()
     mean = seen.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov(seen.T))
     # Directions in which scenes hardly differ would count for everything: their spread is raised to a floor.
     precision = vectors / values.clamp(min=1e-4 * values[-1]) @ vectors.T
-    away = world.features(draw(count // 2, 41), folder).double() - mean
+    away = world.features(draw_plain(sprites.SEEN, count // 2, 41)[0], folder).double() - mean
     threshold = ((away @ precision) * away).sum(1).sqrt().quantile(1 - FALSE_ALARMS)
     save_file({"mean": mean.float(), "precision": precision.float().contiguous(), "threshold": threshold.float()},
               folder / "world.safetensors")
