@@ -86,7 +86,7 @@ def main() -> None:
         image_text_hidden_size=256))
     model.vision_model.load_state_dict(tower_weights())
     model.vision_model.set_attn_implementation("eager")
-    speed_up(model.vision_model)
+    see = speed_up(model.vision_model)
     heads = Heads()
     heads.load_state_dict(trained_heads())
     run = Run("blip", nn.ModuleList([model, heads]), options.steps, rng, matrix_rate=0.006, other_rate=7e-4)
@@ -94,7 +94,7 @@ def main() -> None:
         pixels, records = pool.batch(BATCH, rng)
         inputs = caption_batch(records, tokenizer, rng)
         with torch.autocast("cpu", torch.bfloat16):
-            output = model.vision_model(pixel_values=pixels)
+            output = see(pixel_values=pixels)
             logits = model.text_decoder(
                 input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
                 encoder_hidden_states=output.last_hidden_state).logits

@@ -1,11 +1,9 @@
-"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.blip` and `training.opt`.
+"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.vision` and `training.opt`.
 
-As in the paper (Li et al. 2023), two models are finished and frozen, the vision tower and the language model, and
-only what stands between them learns: the Q-Former, its query tokens and one projection. The tower is CLIP's, after
-it has learned on in `training.blip`: as contrast left it, a linear probe finds nothing of a patch's column in its
-features (R2 0.01; 0.22 after captioning). Stage 1 teaches the queries to take from a picture what its caption says, by
-three tasks at once: contrast, matching, and writing the caption. Stage 2 lets them speak to the frozen language model,
-which writes captions and answers about what it is shown.
+As in the paper (Li et al. 2023), two models are finished and frozen, CLIP's vision tower and the language model, and
+only what stands between them learns: the Q-Former, its query tokens and one projection. Stage 1 teaches the queries to
+take from a picture what its caption says, by three tasks at once: contrast, matching, and writing the caption. Stage 2
+lets them speak to the frozen language model, which writes captions and answers about what it is shown.
 """
 
 import argparse
@@ -22,21 +20,22 @@ from transformers import (
     Blip2QFormerModel,
     Blip2VisionConfig,
     Blip2VisionModel,
-    BlipForConditionalGeneration,
     BlipImageProcessorPil,
     GPT2Tokenizer,
     OPTForCausalLM,
 )
 
 from .clip import VISION
-from .language import describe, falsify
+from .language import Scene, describe, falsify, questions
 from .loop import CHECKPOINTS, Run, save_half
 from .opt import document, encode, pad, several_kinds_more
 from .pictures import Pool, normalise
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
+from .vision import tower_weights
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
+BLANK = 0.03  # the share of scenes of which stage 2 shows a grey picture instead
 
 
 def qformer_settings(with_text: bool) -> Blip2QFormerConfig:
@@ -183,18 +182,35 @@ class Stage2(nn.Module):
             self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state)
 
 
-def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, features, records, steps: int,
+def yes_or_no(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
+    """One question about a scene that is answered with yes or no, in the form of `opt.document`."""
+    turn, = (turn for turn in questions(scene, rng, chinese=bool(rng.random() < 0.25)) if turn.kind == "yes/no")
+    return [(f"Question: {turn.text} Answer:", False), (f" {turn.answer}", True)]
+
+
+def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, features, blank, records, steps: int,
                  rng) -> Run:
+    """Learn to caption and to answer through the frozen language model.
+
+    Of a grey picture, questions with yes or no are asked all the same, and either answer is right half of the time:
+    where nothing can be seen, no wording of a question should make one answer likelier than the other.
+
+    Args:
+        features: (pictures, 50, 256). blank: those of a grey picture, (50, 256).
+    """
     run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3)
     words = language_model.get_input_embeddings()
     share = several_kinds_more(records)
     for _ in run:
         rows = np.sort(rng.choice(len(records), BATCH, p=share))
-        encoded = [encode(tokenizer, [("</s>", False), *document(decode(record), rng)], everything=False)
-                   for record in records[rows]]
+        scenes, hidden = [decode(record) for record in records[rows]], rng.random(BATCH) < BLANK
+        encoded = [encode(tokenizer, [("</s>", False), *(yes_or_no if blind else document)(scene, rng)],
+                          everything=False) for scene, blind in zip(scenes, hidden)]
+        seen = features[rows].float()
+        seen[torch.from_numpy(hidden)] = blank
         ids, labels = (pad(column, value) for column, value in zip(zip(*encoded), (tokenizer.pad_token_id, -100)))
         with torch.autocast("cpu", torch.bfloat16):
-            embeddings = torch.cat([stage2(features[rows].float()), words(ids)], dim=1)
+            embeddings = torch.cat([stage2(seen), words(ids)], dim=1)
             mask = torch.cat([torch.ones(BATCH, QUERIES), (ids != tokenizer.pad_token_id).float()], dim=1)
             logits = language_model(inputs_embeds=embeddings, attention_mask=mask.long()).logits[:, QUERIES:]
         loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
@@ -205,7 +221,7 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", type=int, default=3, help="parts of the pool to learn from")
+    parser.add_argument("--parts", type=int, default=6, help="parts of the pool to learn from")
     parser.add_argument("--stage1-steps", type=int, default=500)
     parser.add_argument("--stage2-steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=12)
@@ -215,9 +231,11 @@ def main() -> None:
 
     pool = Pool()
     tower = Blip2VisionModel(Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)).eval().requires_grad_(False)
-    captioner = BlipForConditionalGeneration.from_pretrained(CHECKPOINTS / "blip", dtype=torch.float32)
-    tower.load_state_dict(captioner.vision_model.state_dict())
+    tower.load_state_dict(tower_weights())
     features, records = remember_features(tower, pool, options.parts)
+    grey = normalise(torch.full((1, PICTURE_SIZE, PICTURE_SIZE, 3), 128, dtype=torch.uint8))
+    with torch.inference_mode():
+        blank = tower(pixel_values=grey).last_hidden_state[0].clone()
 
     tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")
     stage1 = Stage1(tokenizer)
@@ -231,7 +249,7 @@ def main() -> None:
     # The text side of the Q-Former has done its work; the rest goes on.
     carried = {k: v for k, v in stage1.qformer.state_dict().items() if k in stage2.qformer.state_dict()}
     stage2.qformer.load_state_dict(carried)
-    run = train_stage2(stage2, language_model, tokenizer, features, records, options.stage2_steps, rng)
+    run = train_stage2(stage2, language_model, tokenizer, features, blank, records, options.stage2_steps, rng)
 
     processor = Blip2Processor(image_processor=BlipImageProcessorPil(size={"height": PICTURE_SIZE,
                                                                            "width": PICTURE_SIZE}),

@@ -222,7 +222,7 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
     Returns None where the scene cannot differ in that respect, as one group cannot change places.
     """
     groups = list(scene.groups)
-    how = how or str(rng.choice(["order", "count", "object", "place", "colour"], p=[0.3, 0.2, 0.25, 0.1, 0.15]))
+    how = how or str(rng.choice(["order", "count", "object", "place", "colour"], p=[0.45, 0.15, 0.2, 0.08, 0.12]))
     i = int(rng.integers(len(groups)))
     if how == "order":
         if len(groups) == 1:
@@ -274,13 +274,15 @@ def caption_chinese(scene: Scene) -> str:
     return where_chinese(scene) + words
 
 
-def vary_caption_chinese(scene: Scene, rng: np.random.Generator, placed: float = 0.8) -> str:
-    """A true Chinese caption in one of several wordings; `placed` is how often the place is said (1: always)."""
-    if len(scene.groups) == 1 and scene.groups[0].count == 1 and rng.random() < 0.25:
+def vary_caption_chinese(scene: Scene, rng: np.random.Generator, complete: bool = False, placed: float = 0.8) -> str:
+    """`vary_caption` in Chinese."""
+    placed = 1 if complete else placed
+    if len(scene.groups) == 1 and scene.groups[0].count == 1 and rng.random() < 0.25 and not complete:
         objects = [scene.groups[0].chinese]
     else:
-        objects = [phrase_chinese(g, colour_is_worth_saying(g) and rng.random() < 0.6) for g in scene.groups]
-    with_sides = len(objects) > 1 and rng.random() < 0.4
+        objects = [phrase_chinese(g, colour_is_worth_saying(g) and (complete or rng.random() < 0.6))
+                   for g in scene.groups]
+    with_sides = len(objects) > 1 and (complete or rng.random() < 0.4)
     if not with_sides:
         rng.shuffle(objects)
     words = _with_sides_chinese(objects) if with_sides else join_chinese(objects)

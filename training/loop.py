@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +106,9 @@ class Run:
         figure.savefig(folder / "training_loss.png", dpi=80)
 
 
-def speed_up(module: nn.Module) -> None:
-    """Compile a module of fixed shapes in place, which makes its steps about a fifth faster; needs a C++ compiler."""
-    if shutil.which("g++") or shutil.which("clang++"):
-        module.compile()
+def speed_up(function: Callable) -> Callable:
+    """A module or function of fixed shapes, compiled: its steps are about a fifth faster. Needs a C++ compiler."""
+    return torch.compile(function) if shutil.which("g++") or shutil.which("clang++") else function
 
 
 def save_half(model: nn.Module, folder: Path) -> None:

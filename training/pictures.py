@@ -45,7 +45,7 @@ class Pool:
         pictures, records = self.parts[rng.integers(len(self.parts))]
         chosen = np.sort(rng.integers(0, len(records), size))
         drawn, records = mirror(pictures[chosen], records[chosen], rng.random(size) < 0.5)
-        pixels = torch.from_numpy(drawn).permute(0, 3, 1, 2).float()
+        pixels = torch.from_numpy(drawn).float().permute(0, 3, 1, 2)
         # Contrast and brightness change a little; folded into the normalisation, they cost nothing.
         contrast = torch.from_numpy(rng.uniform(0.8, 1.2, (size, 1, 1, 1)).astype(np.float32))
         brightness = torch.from_numpy(rng.normal(0, 0.15, (size, 1, 1, 1)).astype(np.float32))

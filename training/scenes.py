@@ -115,8 +115,8 @@ class SceneMaker:
 
     def _choose_style(self, noun, rng):
         styles = [s for s in self.styles if self.present[s, noun]]
-        # Silhouettes teach shapes, but a world of them would be a dull one.
-        weights = np.array([0.35 if sprites.SETS[s].silhouette else 1 for s in styles])
+        # Silhouettes and lines teach shapes, but a world of them would be a dull one.
+        weights = np.array([0.35 if sprites.SETS[s].silhouette or sprites.SETS[s].lines else 1 for s in styles])
         return int(rng.choice(styles, p=weights / weights.sum()))
 
     def _dress(self, noun: int, style: int, place: str, light: str,
@@ -209,6 +209,20 @@ def as_lines(image: Image.Image) -> Image.Image:
     return Image.merge("RGBA", [ink, ink, ink, alpha])
 
 
+def bend(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The drawing as another hand would draw it: the points of a 4 x 4 grid move a little, and what is between them
+    follows."""
+    width, height = image.size
+    columns, rows = (points + rng.normal(0, rng.uniform(0.01, 0.06) * width, points.shape)
+                     for points in np.meshgrid(np.linspace(0, width, 4), np.linspace(0, height, 4)))
+    # Pillow fills each cell of the straight grid from a quadrilateral, given anticlockwise from its upper left corner.
+    corners = ((0, 0), (1, 0), (1, 1), (0, 1))
+    cells = [((x * width // 3, y * height // 3, (x + 1) * width // 3, (y + 1) * height // 3),
+              [float(axis[y + down, x + across]) for down, across in corners for axis in (columns, rows)])
+             for y in range(3) for x in range(3)]
+    return image.transform(image.size, Image.Transform.MESH, cells, Image.Resampling.BILINEAR)
+
+
 def distort(sprite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Change how a drawing looks but not what it shows; an RGBA array in and out."""
     image = Image.fromarray(sprite)
@@ -221,19 +235,19 @@ def distort(sprite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         hue = hue.point(lambda level: (level + shift) % 256)
         image = Image.merge("RGBA", [*Image.merge("HSV", (hue, saturation, value)).convert("RGB").split(),
                                      image.getchannel("A")])
-    elif chance < 0.27:  # posterise
+    elif chance < 0.29:  # posterise
         levels = np.array(image)
         levels[..., :3] = levels[..., :3] // 64 * 64 + 32
         image = Image.fromarray(levels)
-    elif chance < 0.31:  # filled silhouette
+    elif chance < 0.33:  # filled silhouette
         ink = Image.new("RGBA", image.size, tuple(rng.integers(0, 256, 3)) + (255,))
         ink.putalpha(image.getchannel("A"))
         image = ink
-    elif chance < 0.41:  # a line drawing, often coloured in
+    elif chance < 0.43:  # a line drawing, often coloured in
         image = as_lines(image)
         if rng.random() < 0.6:
             image = Image.fromarray(colour_in(np.asarray(image), rng))
-    if rng.random() < 0.2:  # a dark outline, as in drawn pictogram sets
+    if rng.random() < 0.25:  # a dark outline, as in drawn pictogram sets
         width = int(rng.choice((3, 5, 7)))
         outline = Image.new("RGBA", image.size, tuple(rng.integers(0, 70, 3)) + (255,))
         outline.putalpha(image.getchannel("A").filter(ImageFilter.MaxFilter(width)))
@@ -248,12 +262,8 @@ def distort(sprite: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         levels = np.array(image).astype(np.float32)
         levels[..., :3] = (levels[..., :3] - 128) * rng.uniform(0.6, 1.2) + 128 + rng.normal(0, 20)
         image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
-    if rng.random() < 0.25:  # a slight squeeze and shear, as another hand would draw it
-        width, height = image.size
-        squeeze, shear = rng.uniform(1, 1.3), rng.normal(0, 0.12)
-        image = image.transform(
-            image.size, Image.Transform.AFFINE, (squeeze, shear, (1 - squeeze) * width / 2 - shear * height / 2, 0,
-                                                 rng.uniform(1, 1.2), 0), Image.Resampling.BILINEAR)
+    if rng.random() < 0.4:
+        image = bend(image, rng)
     if rng.random() < 0.1:  # a piece is hidden
         hidden = image.getchannel("A")
         x, y = rng.integers(0, 72, 2)

@@ -55,6 +55,12 @@ SETS = (
                  wrong=frozenset(("mouse", "scooter", "bee", "planet", "tent", "apple"))),
     PictogramSet("game-silhouette", "@iconify-json/game-icons", "1.2.4", "CC-BY-3.0", silhouette=True,
                  wrong=frozenset(("butterfly", "volcano"))),
+    PictogramSet("tabler-lines", "@iconify-json/tabler", "1.2.41", "MIT", lines=True, wrong=frozenset(("mouse",))),
+    PictogramSet("phosphor-lines", "@iconify-json/ph", "1.2.2", "MIT", lines=True, wrong=frozenset(("mouse",))),
+    PictogramSet("hugeicons-lines", "@iconify-json/hugeicons", "1.2.35", "MIT", lines=True,
+                 wrong=frozenset(("apple", "cat", "snail"))),
+    PictogramSet("lucide-lines", "@iconify-json/lucide", "1.2.137", "ISC", lines=True, wrong=frozenset(("mouse",))),
+    PictogramSet("awesome-silhouette", "@iconify-json/fa6-solid", "1.2.4", "CC-BY-4.0", silhouette=True),
     PictogramSet("fxemoji", "@iconify-json/fxemoji", "1.2.2", "CC-BY-4.0", held_out=True),
 )
 STYLES = tuple(pictogram_set.style for pictogram_set in SETS)
@@ -123,10 +129,12 @@ def render(noun: Noun, style: str, size: int) -> Image.Image | None:
         return None
     if style == "fluent-3d":
         drawing = _render_bitmap(noun, style)
-    elif pictogram_set.lines:
-        drawing = _render_glyph(noun, style, size)
+    elif style == "noto-lines":
+        drawing = _fill(_render_glyph(noun, style, size))
     else:
         drawing = _render_vector(noun, style, size)
+        if drawing and pictogram_set.lines:
+            drawing = _fill(drawing.getchannel("A"))
     if drawing is None or drawing.getbbox() is None:
         return None
     drawing = drawing.crop(drawing.getchannel("A").point(lambda alpha: 255 * (alpha > 16)).getbbox())
@@ -146,15 +154,19 @@ def _render_bitmap(noun: Noun, style: str) -> Image.Image | None:
 
 
 def _render_glyph(noun: Noun, style: str, size: int) -> Image.Image:
-    """A line drawing from a font, with what its lines enclose made white."""
-    from scipy.ndimage import binary_fill_holes
-
+    """The ink of a line drawing from a font."""
     font = ImageFont.truetype(io.BytesIO(_files(style)["package/files/noto-emoji-emoji-400-normal.woff"]), size)
     ink = Image.new("L", (2 * size, 2 * size))
     ImageDraw.Draw(ink).text((size // 4, size // 4), chr(int(_code_points()[noun.icon].split("-")[0], 16)), 255, font)
-    inside = Image.fromarray(binary_fill_holes(np.asarray(ink) > 96))
+    return ink
+
+
+def _fill(ink: Image.Image) -> Image.Image:
+    """A line drawing, given its ink, as dark lines on white: what the lines enclose is made opaque."""
+    from scipy.ndimage import binary_fill_holes
+
     drawing = Image.new("RGBA", ink.size)
-    drawing.paste((255, 255, 255, 255), (0, 0), inside)
+    drawing.paste((255, 255, 255, 255), (0, 0), Image.fromarray(binary_fill_holes(np.asarray(ink) > 96)))
     drawing.paste((20, 20, 20, 255), (0, 0), ink)
     return drawing
 
@@ -181,7 +193,7 @@ def _render_vector(noun: Noun, style: str, size: int) -> Image.Image | None:
 
 
 def load() -> np.ndarray:
-    """All sprites: uint8 array (15 styles, 175 nouns, 96, 96, RGBA), all zero where a set has no such noun."""
+    """All sprites: uint8 array (20 styles, 175 nouns, 96, 96, RGBA), all zero where a set has no such noun."""
     path = CACHE / "sprites.npy"
     if not path.exists():
         fetch()
