@@ -24,7 +24,7 @@ options = lesson.start()
 
 choice = catalog.choose("clip", options)
 lesson.use(choice)
-model = CLIPModel.from_pretrained(choice.path, dtype=choice.dtype).to(choice.device).eval()
+model = CLIPModel.from_pretrained(choice.path, **choice.loading).to(choice.device).eval()
 processor = CLIPProcessor.from_pretrained(choice.path)
 
 gallery = images.gallery()
@@ -151,7 +151,8 @@ def contrastive_loss(image_embeddings: torch.Tensor, text_embeddings: torch.Tens
 
 lesson.step("The contrastive loss, written out")
 pairs = gallery[:16]
-model = model.float()  # losses are compared in full precision
+if choice.dtype_name != "fp32":  # losses are compared in full precision
+    model = CLIPModel.from_pretrained(choice.path, dtype=torch.float32).to(choice.device).eval()
 batch = processor(text=[pair.caption for pair in pairs], images=[pair.image for pair in pairs], return_tensors="pt",
                   padding=True, truncation=True).to(choice.device)
 with torch.inference_mode():

@@ -39,10 +39,10 @@ if choice.key == "blip-vqa":
     print("BLIP-VQA answers the questions. What needs BLIP-2 itself (its parts, captions, memory) is shown on:")
     blip2 = catalog.choose("blip2", argparse.Namespace(**{**vars(options), "models": "embedded"}))
     lesson.use(blip2)
-    vqa_model = BlipForQuestionAnswering.from_pretrained(choice.path, dtype=choice.dtype, attn_implementation="eager")
+    vqa_model = BlipForQuestionAnswering.from_pretrained(choice.path, **choice.loading, attn_implementation="eager")
     vqa_model.to(choice.device).eval()
     vqa_processor = BlipProcessor.from_pretrained(choice.path)
-model = Blip2ForConditionalGeneration.from_pretrained(blip2.path, dtype=blip2.dtype).to(blip2.device).eval()
+model = Blip2ForConditionalGeneration.from_pretrained(blip2.path, **blip2.loading).to(blip2.device).eval()
 processor = Blip2Processor.from_pretrained(blip2.path)
 processor.tokenizer.padding_side = "left"  # a prompt goes on at its right end, so short ones are filled up at the left
 
@@ -52,7 +52,7 @@ image_token = processor.tokenizer.convert_tokens_to_ids("<image>")
 if processor.num_query_tokens != model.config.num_query_tokens or model.config.image_token_index != image_token:
     raise UserError(f"The BLIP-2 in {blip2.path} would answer blindly, as its processor and its configuration disagree "
                     "about the <image> tokens: fetch its present revision, or use --models embedded.")
-BATCH, NEW_TOKENS = 16, 24
+BATCH, NEW_TOKENS = blip2.batch_size(16), 24  # fewer pictures a batch where memory is short
 
 # %% [markdown]
 # ## Asking

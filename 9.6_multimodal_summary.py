@@ -42,12 +42,12 @@ pictures = images.chosen(options)
 clip_choice = catalog.choose("clip", options)
 lesson.use(clip_choice)
 lesson.check(pictures)
-clip = CLIPModel.from_pretrained(clip_choice.path, dtype=clip_choice.dtype).to(clip_choice.device).eval()
+clip = CLIPModel.from_pretrained(clip_choice.path, **clip_choice.loading).to(clip_choice.device).eval()
 clip_processor = CLIPProcessor.from_pretrained(clip_choice.path)
 
 blip_choice = catalog.choose("blip", options)
 lesson.use(blip_choice)
-blip = BlipForConditionalGeneration.from_pretrained(blip_choice.path, dtype=blip_choice.dtype).to(blip_choice.device)
+blip = BlipForConditionalGeneration.from_pretrained(blip_choice.path, **blip_choice.loading).to(blip_choice.device)
 blip_processor = BlipProcessor.from_pretrained(blip_choice.path)
 
 answer_choice = catalog.choose("blip2", options)
@@ -55,7 +55,7 @@ lesson.use(answer_choice)
 answers_class, answers_processor_class = ((Blip2ForConditionalGeneration, Blip2Processor)
                                           if answer_choice.key == "blip2" else
                                           (BlipForQuestionAnswering, BlipProcessor))
-answerer = answers_class.from_pretrained(answer_choice.path, dtype=answer_choice.dtype).to(answer_choice.device)
+answerer = answers_class.from_pretrained(answer_choice.path, **answer_choice.loading).to(answer_choice.device)
 answerer_processor = answers_processor_class.from_pretrained(answer_choice.path)
 
 

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from multimodal import UserError
-from multimodal.lesson import common_options, explain
+from multimodal.lesson import common_options, explain, step_down
 
 LESSONS = (
     ("9.1_clip_basics.py", "CLIP: one space for images and text"),
@@ -146,12 +146,14 @@ def run_in_child(file: Path, arguments: list[str], reason: mmap.mmap, runner: in
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # A lesson waits for nobody.
-        sys.argv[1:] = arguments
+        sys.argv[:] = [str(file), *arguments]
         runpy.run_path(str(file), run_name="__main__")
     except SystemExit as end:
         if end.code is not None:
             sentence, status = ("", end.code & 0xFF) if isinstance(end.code, int) else (str(end.code), 1)
     except BaseException as error:  # Python itself, too, catches everything at a script's end.
+        if "--debug" not in arguments:
+            step_down(error)
         sentence, status = explain(error)
         if "--debug" in arguments:
             traceback.print_exc()

@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 from . import UserError
+from .catalog import FAILED, SELECTABLE
 
 
 def common_options() -> argparse.ArgumentParser:
@@ -19,11 +20,14 @@ def common_options() -> argparse.ArgumentParser:
     parser.add_argument("--models", choices=("auto", "embedded", "hub"), default="auto",
                         help="auto: real weights if they are on this machine, else the small embedded models; "
                              "hub: download the real ones (default: auto)")
+    parser.add_argument("--model", action="append", metavar="NAME", choices=SELECTABLE,
+                        help=f"take this model in the place of a lesson's own of the same kind; may be given more than "
+                             f"once ({', '.join(SELECTABLE)})")
     parser.add_argument("--weights", type=Path, metavar="DIR",
                         help="a folder with real weights that you fetched yourself (default: MULTIMODAL_WEIGHTS)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps", "xpu"), default="auto",
                         help="where to compute (default: the fastest there is)")
-    parser.add_argument("--dtype", choices=("auto", "fp32", "fp16", "bf16"), default="auto",
+    parser.add_argument("--dtype", choices=("auto", "fp32", "fp16", "bf16", "int8"), default="auto",
                         help="precision of the weights (default: the fastest that is safe on the device)")
     parser.add_argument("--output", type=Path, default=Path("outputs"), metavar="DIR",
                         help="where figures and results go (default: outputs)")
@@ -40,12 +44,18 @@ def explain(error: BaseException) -> tuple[str, int]:
         return str(error), error.status
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", 130
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if out_of_memory(error):
         return ("There is not enough memory for this model: close other programs, or run the small one with "
                 "--models embedded."), 1
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror or error}.", 1
     return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether Python, a GPU or torch's allocator for the CPU could not have the memory that it asked for."""
+    return (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+            or isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 class Lesson:
@@ -63,6 +73,8 @@ class Lesson:
         >>> lesson.record("accuracy", 0.98)
         >>> lesson.finish()
     """
+
+    rungs: list[str] = []  # of the models that this process has used, the last one last
 
     def __init__(self, section: str, title: str):
         self.section, self.title = section, title
@@ -93,6 +105,7 @@ class Lesson:
         """Say which model the lesson runs, on what, in which precision and why (a `catalog.Choice`)."""
         print(f"Model: {choice.name}, {choice.source}, on {choice.device} in {choice.dtype_name.upper()}.")
         print(textwrap.fill(choice.reason, 110, initial_indent="       ", subsequent_indent="       "))
+        Lesson.rungs.append(choice.rung)
         if choice.source == "embedded":
             from transformers.utils import logging
             logging.disable_progress_bar()  # these load in a blink; the real ones are worth a bar
@@ -153,13 +166,28 @@ class Lesson:
         print(f"\n{self.section} done in {results['seconds']:.1f} s: {len(self.figures)} figures in {self.folder}")
 
 
+def step_down(error: BaseException) -> None:
+    """If memory ran out, start the lesson anew without the model, device and precision that it was on.
+
+    A new process is the only sure way to have all memory back. Returns if something else went wrong, or if this was the
+    last rung.
+    """
+    failed = os.environ.get(FAILED, "").splitlines()
+    if not out_of_memory(error) or not Lesson.rungs or Lesson.rungs[-1] in failed or in_notebook():
+        return
+    print(f"There was not enough memory for {Lesson.rungs[-1]}: once more, one step lower.", flush=True)
+    os.environ[FAILED] = "\n".join([*failed, Lesson.rungs[-1]])
+    os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
 def in_notebook() -> bool:
     """Whether this code runs in a Jupyter kernel."""
     return "ipykernel" in sys.modules
 
 
 def _report_and_exit(kind, error, trace) -> None:
-    """An exception hook: one sentence instead of a traceback, and the right exit code."""
+    """An exception hook: one step down, or one sentence instead of a traceback, and the right exit code."""
+    step_down(error)
     if not isinstance(error, (UserError, KeyboardInterrupt, MemoryError, OSError)):
         # A mistake of ours, not of the reader: where it happened helps whoever reports it.
         frame = traceback.extract_tb(trace)[-1]

@@ -78,6 +78,8 @@ def embed_files(model, image_processor, paths: Iterable[str | Path],
                 batch_size: int = 32) -> tuple[np.ndarray, list]:
     """Normalised embeddings (pictures, dimensions) of picture files, in FP32, and the paths that could be read.
 
+    A file that cannot be read is left out, with a line on stderr.
+
     Args:
         model: A CLIPModel, or any with `get_image_features`, on any device and in any precision.
     """
@@ -104,9 +106,9 @@ def embed_files(model, image_processor, paths: Iterable[str | Path],
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             done = [batch for result in pool.map(read_and_embed, batches) for batch in _without_damaged(*result)]
         torch.set_num_threads(threads)  # The threads have set it for all that come after them, too.
-    if not done:
-        raise UserError("None of the pictures can be read: save them as JPEG or PNG.")
-    return np.concatenate([embeddings for _, embeddings in done]), [path for kept, _ in done for path in kept]
+    nothing = np.empty((0, model.config.projection_dim), np.float32)
+    embeddings = np.concatenate([nothing, *(embeddings for _, embeddings in done)])
+    return embeddings, [path for kept, _ in done for path in kept]
 
 
 def quicken(model, dtype: "torch.dtype"):

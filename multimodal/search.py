@@ -2,19 +2,16 @@
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from . import UserError
-from .images import open_picture
 
-PICTURES_AT_ONCE = 16  # Opened together: at 12 million pixels each they take 0.6 GB.
+FILES_AT_ONCE = 64  # Between two steps of the progress bar.
 SECONDS_BETWEEN_SAVES = 30
 
 
@@ -31,7 +28,7 @@ class ImageIndex:
 
     Example:
         >>> index = ImageIndex(Path("holiday.npz"), embed_texts(["a probe"])[0])
-        >>> index.update(images.pictures_in("holiday"), embed_pictures)
+        >>> index.update(images.pictures_in("holiday"), partial(reader.embed_files, model, image_processor))
         >>> index.query(embed_texts(["a boat on the lake"])[0], count=5)
     """
 
@@ -61,14 +58,16 @@ class ImageIndex:
         """The picture files, one for each row of `embeddings`."""
         return [Path(path) for path, _, _ in self.keys]
 
-    def update(self, paths: Iterable[str | Path], embed: Callable[[list[Image.Image]], np.ndarray]) -> int:
+    def update(self, paths: Iterable[str | Path],
+               embed_files: Callable[[list[str]], tuple[np.ndarray, list[str]]]) -> int:
         """Make the index hold just these files, in this order, and save it; returns how many had to be embedded.
 
-        A picture that cannot be opened is left out, with a line on stderr. The file is replaced in one step, every
-        half minute and at the end: whenever the program is killed, the file on disk is a whole index.
+        The file is replaced in one step, every half minute and at the end: whenever the program is killed, the file on
+        disk is a whole index.
 
         Args:
-            embed: Turns up to 16 RGB pictures into their embeddings (pictures, dimensions).
+            embed_files: Turns up to 64 paths into embeddings (pictures, dimensions) and the paths of those that it
+                could read; what it could not read is left out of the index.
 
         Raises:
             OSError: A file is missing, or the index cannot be written.
@@ -82,17 +81,12 @@ class ImageIndex:
         found = {key: known[key] for key in wanted if key in known}
         missing = [key for key in wanted if key not in known]
         embedded, saved = 0, time.monotonic()
-        for start in tqdm(range(0, len(missing), PICTURES_AT_ONCE), "   embedding", unit="batch",
-                          disable=len(missing) <= PICTURES_AT_ONCE):
-            opened = {}
-            for key in missing[start:start + PICTURES_AT_ONCE]:
-                try:
-                    opened[key] = open_picture(key[0])
-                except UserError as error:
-                    print(f"skipped: {error}", file=sys.stderr)
-            if opened:
-                found.update(zip(opened, np.asarray(embed(list(opened.values())), np.float32), strict=True))
-                embedded += len(opened)
+        for start in tqdm(range(0, len(missing), FILES_AT_ONCE), "   embedding", unit="batch",
+                          disable=len(missing) <= 2 * FILES_AT_ONCE):
+            keys = {key[0]: key for key in missing[start:start + FILES_AT_ONCE]}
+            embeddings, read = embed_files(list(keys))
+            found.update((keys[path], row) for path, row in zip(read, np.asarray(embeddings, np.float32), strict=True))
+            embedded += len(read)
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
                 self._save(found)
                 saved = time.monotonic()

@@ -8,6 +8,7 @@ import sys
 import time
 import zipfile
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,13 @@ MACHINES = {
     "Intel GPU": Machine("xpu", "Arc A770", 8, 20 * GB, 15 * GB, False),
 }
 
+MACHINES |= {f"{name}, torchao": replace(machine, int8=True) for name, machine in MACHINES.items()}
+
 # model asked for, machine, options, what is chosen, words of the reason
 DECISIONS = [
     # Real models on CPUs: the memory decides, then bf16 in hardware.
-    ("clip", "desktop", {"models": "hub"}, ("clip", "hub", "cpu", "fp32"), ["605 MB", "openai/", "no BF16"]),
-    ("clip", "server", {"models": "hub"}, ("clip", "hub", "cpu", "bf16"), ["BF16", "in hardware"]),
+    ("clip", "desktop", {"models": "hub"}, ("clip", "hub", "cpu", "fp32"), ["605 MB", "openai/", "not faster in BF16"]),
+    ("clip", "server", {"models": "hub"}, ("clip", "hub", "cpu", "bf16"), ["BF16", "computes fastest"]),
     ("sbert-clip", "laptop", {"models": "hub"}, ("sbert-clip", "hub", "cpu", "fp32"), ["about 2 GB needed"]),
     ("clip", "old laptop", {"models": "hub"}, ("clip", "embedded", "cpu", "fp32"), ["about 2 GB", "has 1 GB free"]),
     ("blip", "laptop", {"models": "hub"}, ("blip", "embedded", "cpu", "fp32"), ["about 4 GB", "has 3 GB free"]),
@@ -111,6 +114,34 @@ DECISIONS = [
     ("blip2-flan", "server", {"models": "hub"}, ("blip-vqa", "hub", "cpu", "bf16"), ["BLIP-2 Flan-T5-XL needs a GPU"]),
     ("smolvlm", "desktop", {}, ("smolvlm", "embedded", "cpu", "fp32"), ["HuggingFaceTB/SmolVLM", "small BLIP-2"]),
     ("blip2", "16 GB card", {"models": "hub", "dtype": "fp32"}, ("blip2", "hub", "cuda", "fp32"), ["15.7 GB"]),
+    # INT8 where memory is short and torchao is installed, before a smaller model and before the CPU.
+    ("blip2", "6 GB card, torchao", {"models": "hub"}, ("blip2", "hub", "cuda", "int8"),
+     ["about 8 GB on the GPU RTX 2060 in FP16, which has 5.6 GB free, so it runs on", "4.63 GB needed",
+      "INT8, as memory is short"]),
+    ("blip2", "6 GB card", {"models": "hub"}, ("blip-vqa", "hub", "cuda", "fp16"), ["requirements-int8.txt"]),
+    ("blip-vqa", "laptop, torchao", {"models": "hub"}, ("blip-vqa", "hub", "cpu", "int8"),
+     ["about 4 GB on the CPU in FP32, which has 3 GB free, so it runs on the CPU (about 2.95 GB"]),
+    ("clip", "old laptop, torchao", {"models": "hub"}, ("clip", "embedded", "cpu", "fp32"), ["has 1 GB free"]),
+    ("clip", "laptop, torchao", {"models": "hub", "dtype": "int8"}, ("clip", "hub", "cpu", "fp32"),
+     ["CLIP ViT-B/32 does not run in INT8"]),
+    ("blip2", "laptop, torchao", {"models": "embedded", "dtype": "int8"}, ("blip2", "embedded", "cpu", "int8"), []),
+    # Where memory ran out in spite of the table, one step lower; from the last one there is none.
+    ("blip2", "8 GB card", {"models": "hub", "failed": {"BLIP-2 OPT-2.7B, cuda, fp16"}},
+     ("blip-vqa", "hub", "cuda", "fp16"), ["BLIP-2 OPT-2.7B ran out of memory on the GPU RTX 3070 in FP16"]),
+    ("blip2", "8 GB card, torchao", {"models": "hub", "failed": {"BLIP-2 OPT-2.7B, cuda, fp16"}},
+     ("blip2", "hub", "cuda", "int8"), ["ran out of memory"]),
+    ("clip", "4 GB card", {"models": "hub", "failed": {"CLIP ViT-B/32, cuda, fp16"}}, ("clip", "hub", "cpu", "fp32"),
+     ["ran out of memory on the GPU GTX 1650 in FP16, so it runs on the CPU"]),
+    ("clip", "4 GB card", {"models": "embedded", "failed": {"small CLIP, cuda, fp32"}},
+     ("clip", "embedded", "cpu", "fp32"), ["GTX 1650 ran out of memory"]),
+    # Asked for by name: no stand-in, and a CPU will do where it has the memory.
+    ("blip2", "server", {"models": "hub", "alone": True}, ("blip2", "hub", "cpu", "bf16"), ["fits the CPU"]),
+    ("blip2", "desktop", {"models": "hub", "alone": True}, ("blip2", "embedded", "cpu", "fp32"),
+     ["about 16.7 GB on the CPU", "would fit in INT8"]),
+    ("blip2", "desktop, torchao", {"models": "hub", "alone": True}, ("blip2", "hub", "cpu", "int8"), ["5.87 GB"]),
+    ("clip-large", "4 GB card", {"models": "hub"}, ("clip", "hub", "cuda", "fp16"), ["about 6 GB on the GPU"]),
+    ("clip-large", "4 GB card", {"models": "hub", "alone": True}, ("clip-large", "hub", "cpu", "fp32"),
+     ["so it runs on the CPU"]),
     ("blip2", "8 GB card", {"models": "hub", "dtype": "fp32"}, ("blip-vqa", "hub", "cuda", "fp32"), ["15.7 GB"]),
 ]
 
@@ -128,12 +159,14 @@ def test_every_combination_keeps_the_promises():
     reasons = set()
     for key, machine, models, device, dtype, present in itertools.product(
             MODELS, MACHINES.values(), ("auto", "hub", "embedded"), ("auto", "cpu", "gpu"),
-            ("auto", "fp32", "fp16", "bf16"), (frozenset(), EVERYTHING)):
+            ("auto", "fp32", "fp16", "bf16", "int8"), (frozenset(), EVERYTHING)):
+        if dtype == "int8" and not machine.int8 and MODELS[key].int8:
+            continue
         device = machine.device if device == "gpu" else device
         choice = decide(key, machine, models, device, dtype, present)
         assert choice == decide(key, machine, models, device, dtype, present)
         assert choice.device in (("cpu", machine.device) if device == "auto" else (device,))
-        assert dtype in ("auto", choice.dtype_name)
+        assert dtype in ("auto", choice.dtype_name) or not MODELS[key].int8
         if models == "embedded":
             assert choice.source == "embedded"
         if models == "auto":

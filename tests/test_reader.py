@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from transformers import BlipImageProcessor, CLIPModel, CLIPProcessor
 
-from multimodal import UserError, images, reader
+from multimodal import images, reader
 from multimodal.catalog import CHECKPOINTS
 
 PATHS = [sample.path for sample in images.gallery()]
@@ -112,6 +112,7 @@ def test_damaged_files_are_skipped_with_a_sentence(clip, tmp_path, monkeypatch, 
     assert [path for batch, _ in reader.read_ahead(paths, clip[1], batch_size=2) for path in batch] == kept
 
 
-def test_nothing_but_damaged_files(clip, tmp_path):
-    with pytest.raises(UserError, match="None of the pictures"):
-        reader.embed_files(*clip, [tmp_path / "missing.jpg"])
+def test_nothing_but_damaged_files(clip, tmp_path, capsys):
+    embeddings, kept = reader.embed_files(*clip, [tmp_path / "missing.jpg"])
+    assert embeddings.shape == (0, clip[0].config.projection_dim) and kept == []
+    assert "missing.jpg" in capsys.readouterr().err

@@ -232,7 +232,7 @@ def test_lessons_that_fail_each_in_their_way_do_not_stop_the_others(chapter_of_e
         (chapter.folder / f"outputs/9.{number}").mkdir(parents=True)
         (chapter.folder / f"outputs/9.{number}/results.json").write_text('{"models": [], "figures": []}')
     choice = ("SimpleNamespace(key='clip', name='Small CLIP', source='local weights', device='cpu', dtype_name='bf16', "
-              "reason='Because.')")
+              "reason='Because.', rung='')")
     chapter.lesson(1, f"lesson.use({choice})\nlesson.figures += ['a.png', 'b.png']")
     chapter.lesson(2, 'raise ValueError("the shapes do not fit")')
     chapter.lesson(3, "os.kill(os.getpid(), signal.SIGKILL)")
@@ -313,6 +313,35 @@ def test_debug_shows_the_traceback(chapter):
     assert "Traceback" in run.stderr
     assert f'{NAMES[1]}", line' in run.stderr
     assert run.stdout.splitlines()[-1].endswith("run_all_sections.py 9.2 --debug")
+
+
+OUT_OF_MEMORY = """
+from multimodal.catalog import FAILED, Choice
+failed = os.environ.get(FAILED, "").splitlines()
+steps = [Choice("clip", "a model", "", "hub", "cpu", dtype, "for a test") for dtype in ("fp32", "bf16")]
+choice = next((step for step in steps if step.rung not in failed), steps[-1])
+lesson.use(choice)
+if choice.dtype_name in {too_large}:
+    b" " * 10**17
+"""
+
+
+def test_a_lesson_that_runs_out_of_memory_starts_anew_one_step_lower(chapter_of_each_platform):
+    chapter_of_each_platform.lesson(1, OUT_OF_MEMORY.replace("{too_large}", "('fp32',)"))
+    done = chapter_of_each_platform.run("1,2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "There was not enough memory for a model, cpu, fp32: once more, one step lower." in done.stdout
+    assert done.stdout.index("on cpu in FP32") < done.stdout.index("once more") < done.stdout.index("on cpu in BF16")
+    assert table_of(done.stdout)["9.1"][0] == "succeeded"
+
+
+def test_the_last_step_has_no_lower_one(chapter_of_each_platform):
+    chapter_of_each_platform.lesson(1, OUT_OF_MEMORY.replace("{too_large}", "('fp32', 'bf16')"))
+    done = chapter_of_each_platform.run("1,2")
+    assert done.returncode == 1
+    assert done.stdout.count("once more, one step lower") == 2
+    assert "error: There is not enough memory for this model" in done.stderr and "Traceback" not in done.stderr
+    assert [row[0] for row in table_of(done.stdout).values()] == ["failed", "succeeded"]
 
 
 def test_a_crash_names_its_signal(chapter):
