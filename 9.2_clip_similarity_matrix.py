@@ -41,17 +41,17 @@ own = bool(options.image or options.images)
 # %% [markdown]
 # ## Embed once
 #
-# As in 9.1, but in batches, so that a thousand pictures need no more memory than sixteen. Everything below works on
-# these vectors: the model sees each picture only once.
+# As in 9.1, but in batches, so that a thousand pictures need no more memory than sixteen (or fewer, where memory is
+# short). Everything below works on these vectors: the model sees each picture only once.
 
 
 # %%
 @torch.inference_mode()
 def embed_pictures(samples: list[images.Sample]) -> torch.Tensor:
     """Normalised embeddings (pictures, dimensions)."""
-    features = []
-    for start in range(0, len(samples), 16):
-        batch = processor(images=[sample.image for sample in samples[start:start + 16]], return_tensors="pt")
+    features, size = [], choice.batch_size(16)
+    for start in range(0, len(samples), size):
+        batch = processor(images=[sample.image for sample in samples[start:start + size]], return_tensors="pt")
         pixel_values = batch["pixel_values"].to(choice.device, choice.dtype)
         features.append(model.get_image_features(pixel_values=pixel_values).pooler_output.float())
     return F.normalize(torch.cat(features), dim=-1).cpu()

@@ -91,7 +91,8 @@ lesson.record("seconds_per_caption", seconds)
 lesson.step("True batches against one at a time")
 opened = [sample.image for sample in gallery]
 speeds, memory = {}, {}
-for batch in (1, 4, 8, 16, 32):
+most = choice.batch_size(32)  # fewer where memory is short
+for batch in (size for size in (1, 4, 8, 16, 32) if size <= most):
     some = opened[:max(16, batch)]
     seconds = median_seconds(lambda: captions_of(model, some, batch), choice.device, repeats=2)
     speeds[batch] = len(some) / seconds
@@ -167,7 +168,7 @@ lesson.save(figures.grouped_bars(
 
 # %%
 lesson.step("How good are they?")
-texts = captions_of(model, opened, 16)
+texts = captions_of(model, opened, best)
 objects_right = [all(names_noun(text, thing["noun"]) for thing in sample.objects)
                  for text, sample in zip(texts, gallery)]
 nouns = {thing["noun"] for sample in gallery for thing in sample.objects}
@@ -189,8 +190,8 @@ lesson.save(figures.picture_grid(
 
 if own:
     lesson.step("Your pictures")
-    mine = [text for start in range(0, len(pictures), 16)
-            for text in caption(model, [sample.image for sample in pictures[start:start + 16]])]
+    mine = [text for start in range(0, len(pictures), best)
+            for text in caption(model, [sample.image for sample in pictures[start:start + best]])]
     for sample, text in zip(pictures, mine):
         print(f"   {sample.path}: {text}")
     lesson.record("own_captions", {str(sample.path): text for sample, text in zip(pictures, mine)})

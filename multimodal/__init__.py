@@ -3,6 +3,7 @@
 Importing this package does not import torch, so that `python run_all_sections.py menu` answers at once.
 """
 
+import logging
 import os
 
 # The Hugging Face libraries read these once, when they are imported: import this package before them. (Telemetry asks
@@ -13,6 +14,9 @@ for _name, _value in {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "erro
 if os.environ.get("HF_ENDPOINT"):
     # Mirrors pass the headers of the hub's Xet store on without having one, and a download then hangs for minutes.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+
+# Where torchao is installed, transformers imports it, and torch then warns of torchao's own code.
+logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 
 class UserError(Exception):

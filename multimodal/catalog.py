@@ -72,8 +72,8 @@ class Model:
         return 4 * self.parameters
 
 
-# The revisions go with transformers 5 (requirements.txt). That of BLIP-2 has the image token, without which the model
-# answers blindly; the one that older books pin (5157266, March 2024) lacks it. Where they are on record:
+# The revisions go with the versions in weights.TRANSFORMERS. That of BLIP-2 has the image token, without which the
+# model answers blindly; the one that older books pin (5157266, March 2024) lacks it. Where they are on record:
 #   github.com/embeddings-benchmark/mteb (clip_models.py, siglip_models.py, blip_models.py): clip, clip-large, siglip2,
 #   blip-large; kurtvalcorza/blip-captioning-pipeline and blip-vqa-pipeline: blip, blip-vqa; mrveiss/AutoBot-AI
 #   (pinned_model_registry.py, with the hashes of the shards): blip2; St-Expedite-Press/on-high-in-blue-tomorrows

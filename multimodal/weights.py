@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from .hardware import readable_size
 
 if TYPE_CHECKING:
     from .catalog import Model
+
+TRANSFORMERS = ">=5.23,<6"  # the versions that the pinned commits of the catalogue go with, as in requirements.txt
 
 # What a model needs of a repository: settings and words, and the weights under their usual names, at the top or in
 # the numbered folders of sentence-transformers. Other frameworks' weights and pictures stay where they are.
@@ -183,7 +186,8 @@ def _list(models: dict[str, "Model"]) -> int:
             here = "yes" if folder else f"{readable_size(size)} of it" if (size := _begun(model)) else "no"
         print(f"{model.key:24}{model.hub_id:51}{readable_size(model.weights_bytes):>8}  {model.licence:13}"
               f"{model.revision[:7]:9}{here}")
-    print("The commits go with the transformers of requirements.txt. `fetch NAME` says what a download takes exactly.")
+    print(f"The commits go with transformers {TRANSFORMERS}; here is {version('transformers')}. `fetch NAME` says what "
+          "a download takes exactly.")
     return 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hub import BLIP2_FILES, CLIP_FILES, SBERT_FILES, TEXT_FILES, safetensors
 
-from multimodal import UserError, catalog, hardware, weights
+from multimodal import UserError, catalog, hardware, images, weights
 from multimodal.catalog import CHECKPOINTS, GB, MODELS, decide
 from multimodal.hardware import Machine
 
@@ -432,6 +432,64 @@ def test_choose_loads_from_the_folder_found(cache):
     for models in ("auto", "hub"):
         choice = catalog.choose("clip", Namespace(models=models, device="cpu", dtype="fp32"))
         assert (choice.path, choice.source, str(choice.dtype)) == (str(folder), "local weights", "torch.float32")
+
+
+def test_a_model_asked_for_by_name(cache):
+    options = Namespace(models="auto", device="cpu", dtype="fp32", model=["blip-large", "clip-large"])
+    assert catalog.choose("clip", options).reason.startswith("The real weights of CLIP ViT-L/14 are not on")
+    folder = cache(MODELS["clip-large"], CLIP_FILES)
+    assert catalog.choose("clip", options).path == str(folder)
+    assert catalog.choose("sbert-clip", options).source == "embedded"  # no name for this one
+
+
+def test_what_ran_out_of_memory_is_not_tried_again(cache, monkeypatch):
+    cache(MODELS["clip"], CLIP_FILES)
+    options = Namespace(models="auto", device="cpu", dtype="fp32")
+    monkeypatch.setenv(catalog.FAILED, f"{catalog.choose('clip', options).rung}\nanother, cpu, fp32")
+    choice = catalog.choose("clip", options)
+    assert choice.source == "embedded" and "CLIP ViT-B/32 ran out of memory on the CPU in FP32" in choice.reason
+
+
+def test_int8_needs_a_package(monkeypatch):
+    with pytest.raises(UserError, match="torchao, which is not installed: pip install -r requirements-int8.txt"):
+        decide("blip2", MACHINES["desktop"], dtype="int8")
+    assert (ROOT / "requirements-int8.txt").exists()
+
+
+def test_int8_answers_as_fp32_does():
+    import torch
+    from transformers import Blip2ForConditionalGeneration, Blip2Processor
+
+    pytest.importorskip("torchao")
+    processor = Blip2Processor.from_pretrained(CHECKPOINTS / "blip2")
+    answers = []
+    for dtype in ("fp32", "int8"):
+        choice = decide("blip2", MACHINES["laptop, torchao"], models="embedded", dtype=dtype)
+        model = Blip2ForConditionalGeneration.from_pretrained(choice.path, **choice.loading).eval()
+        inputs = processor(images=images.gallery()[0].image, text="Question: What is in the picture? Answer:",
+                           return_tensors="pt").to(choice.device, choice.dtype)
+        with torch.inference_mode():
+            answers.append(model.generate(**inputs, max_new_tokens=8, do_sample=False).tolist())
+    assert answers[0] == answers[1]
+    assert type(model.language_model.model.decoder.layers[0].fc1.weight).__name__ == "Int8Tensor"
+
+
+def test_batches_fit_the_free_memory(monkeypatch):
+    choice = decide("blip", MACHINES["desktop"], models="hub")
+    each = MODELS["blip"].picture_memory
+    for free, expected in ((100 * GB, 16), (8 * each, 4), (each, 1), (0, 1)):
+        monkeypatch.setattr(catalog, "free_memory", lambda device: free)
+        assert choice.batch_size(16) == expected
+    assert replace(choice, dtype_name="bf16").batch_size(16) == 1
+    monkeypatch.setattr(catalog, "free_memory", lambda device: 8 * each)
+    assert replace(choice, dtype_name="bf16").batch_size(16) == 8  # half the bytes, twice the pictures
+
+
+def test_bf16_is_measured():
+    began = time.perf_counter()
+    fast = hardware.bf16_is_fast()
+    assert time.perf_counter() - began < 2 and isinstance(fast, bool)
+    assert hardware.detect().fast_bf16 == fast
 
 
 def test_choose_says_when_an_embedded_model_is_missing(cache, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -585,3 +586,10 @@ def test_a_lesson_runs_on_what_was_fetched_without_a_network(fetched, tmp_path, 
     results = json.loads((tmp_path / lesson[:3] / "results.json").read_text())
     assert (results["models"][0]["key"], results["models"][0]["source"]) == (key, "local weights")
     assert results["figures"]
+
+
+def test_the_commits_go_with_the_transformers_that_is_required():
+    from packaging.specifiers import SpecifierSet
+
+    assert f"transformers{weights.TRANSFORMERS}" in (ROOT / "requirements.txt").read_text().splitlines()
+    assert version("transformers") in SpecifierSet(weights.TRANSFORMERS)
