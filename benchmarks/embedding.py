@@ -6,7 +6,7 @@ the same time. The files are JPEGs of 640 x 480, made of the gallery's pictures 
 
     python -m benchmarks.embedding [--pictures 200] [--rounds 5]
 
-OpenVINO is measured too where it is installed (pip install openvino).
+Peers are measured too where they are installed: pip install openvino open_clip_torch onnxruntime onnxscript
 """
 
 import argparse
@@ -69,35 +69,81 @@ def int8(model: CLIPModel) -> CLIPModel:
             model, {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig})
 
 
-class OpenVINO:
-    """CLIP's vision tower compiled by OpenVINO, with one stream for each core, in the place of a CLIPModel."""
+class Vision(torch.nn.Module):
+    """CLIP's picture side as a module of its own, for those who compile it."""
 
-    device, dtype = torch.device("cpu"), torch.float32  # of what goes in; inside it computes in BF16 where it can
+    def __init__(self, model: CLIPModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.model.get_image_features(pixel_values=pixel_values).pooler_output
+
+
+class Peer:
+    """Stands in the place of a CLIPModel; on the CPU, fed with FP32."""
+
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def get_image_features(self, pixel_values: torch.Tensor) -> argparse.Namespace:
+        return argparse.Namespace(pooler_output=self.embed(pixel_values))
+
+
+class OpenVINO(Peer):
+    """CLIP's vision tower compiled by OpenVINO, with one stream for each core; inside it computes in BF16 if it can."""
 
     def __init__(self, model: CLIPModel):
         import openvino
 
-        class Vision(torch.nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.model = model
-
-            def forward(self, pixel_values):
-                return self.model.get_image_features(pixel_values=pixel_values).pooler_output
-
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             size = model.config.vision_config.image_size
-            converted = openvino.convert_model(Vision(), example_input=torch.zeros(2, 3, size, size))
+            converted = openvino.convert_model(Vision(model), example_input=torch.zeros(2, 3, size, size))
         cores = torch.get_num_threads()
         self.compiled = openvino.Core().compile_model(converted, "CPU", {
             "NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores})
         self.name = (f"OpenVINO {openvino.__version__.split('-')[0]}, "
                      f"{self.compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()}")
 
-    def get_image_features(self, pixel_values: torch.Tensor) -> argparse.Namespace:
+    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
         answer = self.compiled.create_infer_request().infer([pixel_values.numpy()])
-        return argparse.Namespace(pooler_output=torch.from_numpy(answer[0].copy()))
+        return torch.from_numpy(answer[0].copy())
+
+
+class OpenCLIP(Peer):
+    """The same network in open_clip, in BF16, with weights of its own: it is here for its speed."""
+
+    dtype = torch.bfloat16
+
+    def __init__(self, model: CLIPModel):
+        import open_clip
+
+        self.model = open_clip.create_model("ViT-B-32-quickgelu", precision="bf16").eval()
+        self.name = f"open_clip {open_clip.__version__}, bf16"
+
+    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_image(pixel_values.to(self.dtype))
+
+
+class ONNXRuntime(Peer):
+    """CLIP's vision tower run by ONNX Runtime in FP32, one thread for each batch."""
+
+    def __init__(self, model: CLIPModel):
+        import onnxruntime
+        import onnxscript  # noqa: F401  torch exports with it
+
+        size = model.config.vision_config.image_size
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(Vision(model), (torch.zeros(2, 3, size, size),), f"{folder}/clip.onnx", verbose=False,
+                              dynamic_shapes=({0: torch.export.Dim("batch")},), input_names=["pixel_values"])
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = 1
+            self.session = onnxruntime.InferenceSession(f"{folder}/clip.onnx", options, ["CPUExecutionProvider"])
+        self.name = f"ONNX Runtime {onnxruntime.__version__}, fp32"
+
+    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.session.run(None, {"pixel_values": pixel_values.numpy()})[0])
 
 
 def forward_on_each_core(model, batches: list[torch.Tensor]) -> None:
@@ -181,13 +227,15 @@ def main() -> None:
             ways[f"forward pass alone, {name}"] = partial(forward_on_each_core, prepared[name], batches)
         ways[f"forward pass alone, {fast}, all cores on one batch"] = partial(
             forward_on_all_cores, prepared[fast], batches)
-        try:
-            peer = OpenVINO(model)
+        for peer_class in (OpenVINO, OpenCLIP, ONNXRuntime):
+            try:
+                peer = peer_class(model)
+            except ImportError:
+                print(f"{peer_class.__name__} is not installed and was not measured.", file=sys.stderr)
+                continue
             ways[f"embed_files, {peer.name}"] = partial(embed_files, peer, processor.image_processor, paths, BATCH)
             ways[f"forward pass alone, {peer.name}"] = partial(
-                forward_on_each_core, peer, [values.float() for values in batches])
-        except ImportError:
-            print("OpenVINO is not installed and was not measured.", file=sys.stderr)
+                forward_on_each_core, peer, [values.to(peer.dtype) for values in batches])
         square = torch.randn(2048, 2048, dtype=dtype)
         ways["matrix product"] = lambda: [square @ square for _ in range(20)]
 
@@ -214,7 +262,8 @@ def main() -> None:
         low, _, high = (len(paths) / value for value in statistics.quantiles(values, n=4, method="inclusive")[::-1])
         print(f"| {name} | {len(paths) / median[name]:.1f} | {low:.1f} to {high:.1f} | "
               f"{median['SentenceTransformer.encode'] / median[name]:.2f} | "
-              + (f"{cosine(embeddings[name], reference):.5f} |" if name in embeddings else "|"))
+              + (f"{cosine(embeddings[name], reference):.5f} |" if name in embeddings and "open_clip" not in name
+                 else "|"))
     print(f"\nCosines between different pictures: {between.mean():.3f} on average.")
     print(f"Matrix products of 2048 x 2048 in {fast}: {products:.0f} GFLOP/s.")
     counts = {fast: operations(model), f"{fast}, quickened": operations(quicken(model, torch.float32))}

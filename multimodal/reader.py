@@ -106,9 +106,9 @@ def embed_files(model, image_processor, paths: Iterable[str | Path],
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             done = [batch for result in pool.map(read_and_embed, batches) for batch in _without_damaged(*result)]
         torch.set_num_threads(threads)  # The threads have set it for all that come after them, too.
-    nothing = np.empty((0, model.config.projection_dim), np.float32)
-    embeddings = np.concatenate([nothing, *(embeddings for _, embeddings in done)])
-    return embeddings, [path for kept, _ in done for path in kept]
+    if not done:
+        return np.empty((0, 0), np.float32), []
+    return np.concatenate([embeddings for _, embeddings in done]), [path for kept, _ in done for path in kept]
 
 
 def quicken(model, dtype: "torch.dtype"):

@@ -114,5 +114,5 @@ def test_damaged_files_are_skipped_with_a_sentence(clip, tmp_path, monkeypatch, 
 
 def test_nothing_but_damaged_files(clip, tmp_path, capsys):
     embeddings, kept = reader.embed_files(*clip, [tmp_path / "missing.jpg"])
-    assert embeddings.shape == (0, clip[0].config.projection_dim) and kept == []
+    assert len(embeddings) == 0 and kept == []
     assert "missing.jpg" in capsys.readouterr().err

@@ -184,7 +184,7 @@ class Stage2(nn.Module):
 
 def yes_or_no(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
     """One question about a scene that is answered with yes or no, in the form of `opt.document`."""
-    turn, = (turn for turn in questions(scene, rng, chinese=bool(rng.random() < 0.25)) if turn.kind == "yes/no")
+    turn, = (turn for turn in questions(scene, rng, chinese=bool(rng.random() < 0.4)) if turn.kind == "yes/no")
     return [(f"Question: {turn.text} Answer:", False), (f" {turn.answer}", True)]
 
 

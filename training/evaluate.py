@@ -243,7 +243,7 @@ def evaluate_blip2(table: Table, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=1000, help="scenes for each test (default 1000)")
+    parser.add_argument("--count", type=int, default=2000, help="scenes for each test (default 2000)")
     parser.add_argument("--models", nargs="+", default=["clip", "blip", "blip2"], choices=("clip", "blip", "blip2"))
     options = parser.parse_args()
     table = Table()

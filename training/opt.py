@@ -46,7 +46,7 @@ def document(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
         return [[("", False), (caption(scene), True)], [("a photo of", False), (f" {caption(scene)}", True)],
                 [(CHINESE_PREFIX, False), (caption_chinese(scene), True)]][rng.choice(3, p=(0.5, 0.3, 0.2))]
     pieces, between = [], ""
-    for turn in dialogue(scene, rng, chinese=bool(rng.random() < 0.25)):
+    for turn in dialogue(scene, rng, chinese=bool(rng.random() < 0.4)):
         # The wording that BLIP-2 is asked in: "Question: ... Answer: ... . Question: ... Answer:"
         pieces += [(f"{between}Question: {turn.text} Answer:", False), (f" {turn.answer}", True)]
         between = ". "
@@ -92,7 +92,7 @@ def configuration(tokenizer: GPT2Tokenizer) -> OPTConfig:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--seed", type=int, default=10)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

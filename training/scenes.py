@@ -1,6 +1,6 @@
 """Scenes: pictures of one to three objects in a place, with all there is to say about them, from a seed.
 
-`python -m training.scenes` renders the pool of training pictures once (about three minutes on two cores);
+`python -m training.scenes` renders the pool of training pictures once (about six minutes on two cores);
 every model of the chapter learns from it. `Scene`s keep what is true of a picture, and `language` says it
 in words; with each comes the noun that covers each of the 7 x 7 patches that the vision tower sees.
 """
@@ -320,7 +320,7 @@ def pool_parts() -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Render the pool of training pictures.")
-    parser.add_argument("--parts", type=int, default=10, help="how many files (default 10)")
+    parser.add_argument("--parts", type=int, default=16, help="how many files (default 16)")
     parser.add_argument("--size", type=int, default=20_000, help="scenes in each file (default 20000)")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
