@@ -10,21 +10,21 @@
 
 # %%
 import json
+import time
+from functools import partial
 
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
 from multimodal import catalog, figures, hardware, images
 from multimodal.lesson import Lesson
+from multimodal.metrics import names_noun
 
 import torch
 import torch.nn.functional as F
 from transformers import (
-    Blip2ForConditionalGeneration,
-    Blip2Processor,
-    BlipForConditionalGeneration,
-    BlipForQuestionAnswering,
-    BlipProcessor,
-    CLIPModel,
-    CLIPProcessor,
+    AutoModel,
+    AutoModelForImageTextToText,
+    AutoModelForVisualQuestionAnswering,
+    AutoProcessor,
 )
 
 GB = 10**9
@@ -36,27 +36,29 @@ pictures = images.chosen(options)
 # %% [markdown]
 # ## The models once more
 #
-# One function for each thing that the chapter does with a picture. They are the lessons in three lines each.
+# One function for each thing that the chapter does with a picture: the lessons in three lines each. The library's Auto
+# classes know from a model's config.json which class it is.
+
 
 # %%
+def load(choice):
+    """A model and its processor."""
+    auto_class = (AutoModel if catalog.MODELS[choice.key].embedded == "clip" else
+                  AutoModelForVisualQuestionAnswering if choice.key == "blip-vqa" else AutoModelForImageTextToText)
+    model = auto_class.from_pretrained(choice.path, **choice.loading).to(choice.device).eval()
+    return model, AutoProcessor.from_pretrained(choice.path)
+
+
 clip_choice = catalog.choose("clip", options)
 lesson.use(clip_choice)
 lesson.check(pictures)
-clip = CLIPModel.from_pretrained(clip_choice.path, **clip_choice.loading).to(clip_choice.device).eval()
-clip_processor = CLIPProcessor.from_pretrained(clip_choice.path)
-
+clip, clip_processor = load(clip_choice)
 blip_choice = catalog.choose("blip", options)
 lesson.use(blip_choice)
-blip = BlipForConditionalGeneration.from_pretrained(blip_choice.path, **blip_choice.loading).to(blip_choice.device)
-blip_processor = BlipProcessor.from_pretrained(blip_choice.path)
-
+blip, blip_processor = load(blip_choice)
 answer_choice = catalog.choose("blip2", options)
 lesson.use(answer_choice)
-answers_class, answers_processor_class = ((Blip2ForConditionalGeneration, Blip2Processor)
-                                          if answer_choice.key == "blip2" else
-                                          (BlipForQuestionAnswering, BlipProcessor))
-answerer = answers_class.from_pretrained(answer_choice.path, **answer_choice.loading).to(answer_choice.device)
-answerer_processor = answers_processor_class.from_pretrained(answer_choice.path)
+answerer, answerer_processor = load(answer_choice)
 
 
 @torch.inference_mode()
@@ -165,6 +167,78 @@ else:
 lesson.record("scores", scores)
 
 # %% [markdown]
+# ## Side by side
+#
+# The pictures of the gallery that show one thing: which model names it, at what price? CLIP chooses among the nouns of
+# the gallery, the others say it in their own words. `--model NAME` adds a model of `python -m multimodal.weights list`
+# whose weights are here, or come with `--models hub`, as in `--model siglip2 --model smolvlm` (with the time that it
+# takes to load).
+
+
+# %%
+def choose_nouns(choice) -> list[str]:
+    """What a model with two towers chooses for each picture of `alone`."""
+    model, processor = load(choice)
+    # SigLIP was trained on texts of 64 tokens, whatever they say.
+    padding = {"padding": "max_length", "max_length": 64} if "siglip" in model.config.model_type else {"padding": True}
+    words = processor(text=[f"a photo of a {noun}" for noun in nouns], return_tensors="pt", **padding)
+    texts = F.normalize(model.get_text_features(**words.to(choice.device)).pooler_output.float(), dim=-1)
+    inputs = processor(images=[sample.image for sample in alone], return_tensors="pt")
+    features = model.get_image_features(**inputs.to(choice.device, choice.dtype)).pooler_output.float()
+    return [nouns[i] for i in (F.normalize(features, dim=-1) @ texts.T).argmax(-1)]
+
+
+def say_what(choice) -> list[str]:
+    """What a model with a decoder says of each picture of `alone`."""
+    model, processor = load(choice)
+    question = "What is in the picture?"
+    prompt = {"blip": None, "blip-large": None, "blip-vqa": question}.get(choice.key, f"Question: {question} Answer:")
+    if getattr(processor, "chat_template", None):
+        prompt = processor.apply_chat_template([{"role": "user", "content": [
+            {"type": "image"}, {"type": "text", "text": question}]}], add_generation_prompt=True)
+    said = []
+    for sample in alone:
+        inputs = processor(images=sample.image, text=prompt, return_tensors="pt").to(choice.device, choice.dtype)
+        output = model.generate(**inputs, max_new_tokens=20, do_sample=False)
+        if choice.key in ("blip2", "smolvlm"):  # a decoder alone gives the prompt back, too
+            output = output[:, inputs["input_ids"].shape[1]:]
+        said += processor.batch_decode(output, skip_special_tokens=True)
+    return said
+
+
+lesson.step("Side by side: which model names the thing?")
+gallery = images.gallery()
+alone = [sample for sample in gallery if len(sample.objects) == 1 and sample.objects[0]["count"] == 1]
+nouns = sorted({thing["noun"] for sample in gallery for thing in sample.objects})
+shown = [sample.image for sample in alone]
+noun_embeddings = embed_texts([f"a photo of a {noun}" for noun in nouns])
+contestants = {  # the three that are loaded already, and those that --model names
+    clip_choice.name: lambda: [nouns[i] for i in (embed_pictures(shown) @ noun_embeddings.T).argmax(-1)],
+    blip_choice.name: lambda: describe(shown),
+    answer_choice.name: lambda: [answer(image, "What is in the picture?") for image in shown]}
+for key in dict.fromkeys(options.model or ()):
+    choice = catalog.choose(key, options)
+    if choice.source == "embedded" or key.startswith("sbert"):  # those two run in 9.3
+        print(f"   {catalog.MODELS[key].name} is left out. {choice.reason}")
+    elif choice.name not in contestants:
+        lesson.use(choice)
+        way = choose_nouns if catalog.MODELS[key].embedded == "clip" else say_what
+        contestants[choice.name] = partial(way, choice)
+rows = {}
+with torch.inference_mode():
+    for name, contestant in contestants.items():
+        began = time.perf_counter()
+        named = [names_noun(said, sample.objects[0]["noun"]) for said, sample in zip(contestant(), alone)]
+        rows[name] = {"named": sum(named) / len(named), "seconds": (time.perf_counter() - began) / len(named)}
+        print(f"   {name:24} names {rows[name]['named']:6.1%} of {len(named)}, {1000 * rows[name]['seconds']:7.1f} ms "
+              "a picture")
+lesson.record("side_by_side", rows)
+lesson.save(figures.bar_panels(
+    list(rows), {"names the thing": ([row["named"] for row in rows.values()], "{:.0%}"),
+                 "ms a picture": ([1000 * row["seconds"] for row in rows.values()], "{:.1f}")},
+    f"{max(rows, key=lambda name: rows[name]['named'])} names the most things"), "side_by_side")
+
+# %% [markdown]
 # ## Four families, and which model to choose
 #
 # | family | how picture and text meet | trained by | good at | examples |
@@ -186,12 +260,12 @@ machines = {"this machine": hardware.detect(),
             "GPU with 16 GB": hardware.Machine("cuda", "GPU", 16, 32 * GB, 16 * GB, False)}
 tasks = {"search and labels": ("clip", 2), "search over a folder": ("sbert-clip", 3), "captions": ("blip", 5),
          "questions, conversation": ("blip2", 4)}
-print(f"   {'':24}" + "".join(f"{name:24}" for name in machines))
+print(f"   {'':24}" + "".join(f"{name:28}" for name in machines))
 chosen = {}
 for task, (key, section) in tasks.items():
     row = [catalog.decide(key, machine, models="hub") for machine in machines.values()]
     chosen[task] = {name: f"{choice.name} {choice.dtype_name.upper()}" for name, choice in zip(machines, row)}
-    print(f"   {task:24}" + "".join(f"{name:24}" for name in chosen[task].values())
+    print(f"   {task:24}" + "".join(f"{name:28}" for name in chosen[task].values())
           + f"python run_all_sections.py {section} --models hub")
 lesson.record("chooser", chosen)
 print("\n" + catalog.hardware_table())

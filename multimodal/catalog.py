@@ -111,9 +111,6 @@ MODELS = {model.key: model for model in (
           "blip2", revision="7e3e67edbbed1bf9888184d9df282b700a323964", licence="Apache-2.0"),
 )}
 LESSONS = ("clip", "sbert-clip", "blip", "blip-vqa", "blip2")  # those that the lessons load
-# Those that --model can name: in the place of a lesson's own, or, the text tower, beside it.
-SELECTABLE = (*LESSONS, *(model.key for model in MODELS.values() if model.replaces and model.key not in LESSONS),
-              "sbert-clip-multilingual")
 
 
 @dataclass(frozen=True)

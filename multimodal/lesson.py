@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 from . import UserError
-from .catalog import FAILED, SELECTABLE
+from .catalog import FAILED, MODELS
 
 
 def common_options() -> argparse.ArgumentParser:
@@ -20,9 +20,9 @@ def common_options() -> argparse.ArgumentParser:
     parser.add_argument("--models", choices=("auto", "embedded", "hub"), default="auto",
                         help="auto: real weights if they are on this machine, else the small embedded models; "
                              "hub: download the real ones (default: auto)")
-    parser.add_argument("--model", action="append", metavar="NAME", choices=SELECTABLE,
-                        help=f"take this model in the place of a lesson's own of the same kind; may be given more than "
-                             f"once ({', '.join(SELECTABLE)})")
+    parser.add_argument("--model", action="append", metavar="NAME", choices=list(MODELS),
+                        help="take this model in the place of a lesson's own, or compare it with that in 9.6; may be "
+                             f"given more than once ({', '.join(MODELS)})")
     parser.add_argument("--weights", type=Path, metavar="DIR",
                         help="a folder with real weights that you fetched yourself (default: MULTIMODAL_WEIGHTS)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps", "xpu"), default="auto",

@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from multimodal.catalog import CHECKPOINTS
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = ("9.1", "9.2", "9.3", "9.4", "9.5", "9.6")
@@ -97,6 +100,62 @@ def test_9_6_reads_what_the_lessons_before_measured(measures):
     sources = {cost["task"]: cost["source"] for cost in measures["9.6"]["costs"]}
     assert sources["caption a picture"] == "lesson 9.5" and sources["answer a question"] == "lesson 9.4"
     assert measures["9.6"]["scores"]["BLIP-2, questions right"] == measures["9.4"]["accuracy"]
+
+
+@pytest.fixture(scope="session")
+def further_weights(tmp_path_factory) -> Path:
+    """Models that --model can name, as a reader's own folder: the small CLIP under another name, and two of random
+    weights whose classes the chapter does not train."""
+    import transformers as hf
+
+    folder = tmp_path_factory.mktemp("weights")
+    shutil.copytree(CHECKPOINTS / "clip", folder / "clip-vit-large-patch14")
+    size = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    words = hf.CLIPTokenizer.from_pretrained(CHECKPOINTS / "clip", model_max_length=64)
+    siglip = hf.SiglipConfig(
+        text_config=size | {"vocab_size": len(words), "projection_size": 32, "pad_token_id": words.pad_token_id,
+                            "bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id},
+        vision_config=size | {"image_size": 64, "patch_size": 16})
+    images = hf.SiglipImageProcessor(size={"height": 64, "width": 64})
+    words = hf.GPT2Tokenizer.from_pretrained(CHECKPOINTS / "blip2")
+    words.add_special_tokens({"additional_special_tokens": [
+        "<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>",
+        *(f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5))]})
+    smolvlm = hf.Idefics3Config(
+        scale_factor=2, tie_word_embeddings=False, image_token_id=words.convert_tokens_to_ids("<image>"),
+        text_config=hf.LlamaConfig(**size, vocab_size=len(words), num_key_value_heads=1, pad_token_id=1,
+                                   bos_token_id=2, eos_token_id=2),
+        vision_config=size | {"image_size": 64, "patch_size": 8})
+    template = ("{% for turn in messages %}User:{% for part in turn.content %}{% if part.type == 'image' %}<image>"
+                "{% else %}{{ part.text }}{% endif %}{% endfor %}<end_of_utterance>\nAssistant:{% endfor %}")
+    for name, model, processor in (
+            ("siglip2-base-patch16-224", hf.SiglipModel(siglip), hf.SiglipProcessor(
+                image_processor=images, tokenizer=hf.CLIPTokenizer.from_pretrained(CHECKPOINTS / "clip"))),
+            ("SmolVLM-256M-Instruct", hf.Idefics3ForConditionalGeneration(smolvlm), hf.Idefics3Processor(
+                image_processor=hf.Idefics3ImageProcessor(size={"longest_edge": 64},
+                                                          max_image_size={"longest_edge": 64}),
+                tokenizer=words, image_seq_len=16, chat_template=template))):
+        model.save_pretrained(folder / name)
+        processor.save_pretrained(folder / name)
+    return folder
+
+
+def test_models_by_name_take_a_lessons_own_place_or_stand_beside_it(tmp_path, further_weights):
+    names = [argument for name in ("clip-large", "siglip2", "smolvlm", "blip2-flan") for argument in ("--model", name)]
+    finished = run([LESSONS["9.6"], "--weights", further_weights, *names], tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    measures = json.loads((tmp_path / "outputs/9.6/results.json").read_text())["measures"]
+    rows = measures["side_by_side"]
+    assert list(rows) == ["CLIP ViT-L/14", "small BLIP", "small BLIP-2", "SigLIP 2 base", "SmolVLM-256M"]
+    assert all(rows[name]["named"] > 0.7 for name in list(rows)[:3])
+    assert all(row["seconds"] > 0 for row in rows.values())
+    assert "BLIP-2 Flan-T5-XL is left out. The real weights of BLIP-2 Flan-T5-XL are not on" in finished.stdout
+
+
+def test_a_text_tower_needs_its_picture_tower(tmp_path):
+    finished = run([LESSONS["9.3"], "--models", "embedded", "--model", "sbert-clip-multilingual"], tmp_path)
+    assert finished.returncode == 2
+    assert "error: sbert-clip-multilingual goes with the real picture tower" in finished.stderr
 
 
 def test_a_lesson_on_the_readers_own_picture(tmp_path):
