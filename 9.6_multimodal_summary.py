@@ -20,12 +20,7 @@ from multimodal.metrics import names_noun
 
 import torch
 import torch.nn.functional as F
-from transformers import (
-    AutoModel,
-    AutoModelForImageTextToText,
-    AutoModelForVisualQuestionAnswering,
-    AutoProcessor,
-)
+from transformers import AutoModel, AutoModelForImageTextToText, AutoModelForVisualQuestionAnswering, AutoProcessor
 
 GB = 10**9
 lesson = Lesson("9.6", "Summary: what was measured, what to choose")

@@ -24,11 +24,10 @@ as CLIP ViT-B/32 cuts; a text transformer of 3 layers, 256 wide, for English and
 sentence-transformers loads the folder too. `world.safetensors` holds what `multimodal.world` needs to know a picture
 that is unlike all that the model was trained on.
 """, """
-`python -m training.clip`: 2,600 steps of 64 pictures in which the vision tower learns to name what covers each patch
-and what stands leftmost and rightmost, then 2,500 steps of 128 pairs with CLIP's contrastive loss, one false caption to
-every picture, and the naming at half weight, then 900 steps of 128 pairs for the text tower alone. These very weights
-come from a run that was interrupted and resumed some times; it saw mirrored scenes only from step 430 of the contrast,
-and more Chinese only in the last 500 steps.
+`python -m training.clip`: 4,600 steps of 128 pictures, of which the vision tower sees half of the patches and learns to
+name what covers each of them and what stands leftmost and rightmost, then 2,100 steps of 128 pairs with CLIP's
+contrastive loss, one false caption to every picture, and the naming at half weight, then 600 steps of 128 pairs for the
+text tower alone: {hours}.
 """),
     "blip": ("Small BLIP", """
 A `BlipForConditionalGeneration` for teaching: the small CLIP's vision tower, which goes on learning, and a text decoder
@@ -89,8 +88,8 @@ All on two CPU cores in bf16 with Muon and AdamW (`training/loop.py`), from noth
 
 ## Data
 
-200,000 scenes rendered by `python -m training.scenes`: one to three objects out of 175 nouns, drawn from fourteen
-sets under MIT, Apache-2.0, OFL 1.1, CC BY 3.0 and CC BY 4.0 (`training/SOURCES.md`), in ten painted places, with
+320,000 scenes rendered by `python -m training.scenes`: one to three objects out of 175 nouns, drawn from nineteen
+sets under MIT, ISC, Apache-2.0, OFL 1.1, CC BY 3.0 and CC BY 4.0 (`training/SOURCES.md`), in ten painted places, with
 captions and questions that are true by construction. One set was held out for evaluation.
 
 ## Evaluation

@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from . import backgrounds
-from .language import COLOURS, Scene, falsify, place_caption, vary_caption, vary_caption_chinese
+from .language import COLOURS, Group, Scene, falsify, place_caption, vary_caption, vary_caption_chinese
 from .loop import CHECKPOINTS, Run, save_half, speed_up
 from .pictures import Pool
 from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
@@ -234,6 +234,23 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     return loss, (logits.argmax(1) == labels).float().mean().item()
 
 
+def name_nouns(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch.Tensor, scenes: list[Scene],
+               rng: np.random.Generator, chinese: float) -> torch.Tensor:
+    """Zero-shot classification as a loss: each picture of a single thing must find its noun among all 175, each in a
+    wording of its own. A batch alone has too few nouns in it to tell the rare look-alikes apart.
+
+    Args:
+        image_embeddings: (batch, 256), projected but not normalised.
+    """
+    rows = [i for i, scene in enumerate(scenes) if len(scene.groups) == scene.groups[0].count == 1]
+    vary = vary_caption_chinese if rng.random() < chinese else vary_caption
+    texts = [vary(Scene((Group(noun, 1),), "plain"), rng, placed=0) for noun in range(len(NOUNS))]
+    text_embeddings = F.normalize(read(model, tokenizer, texts).float(), dim=-1)
+    scale = model.logit_scale.clamp(max=np.log(100)).exp()
+    logits = scale * F.normalize(image_embeddings[rows].float(), dim=-1) @ text_embeddings.T  # (rows, 175)
+    return F.cross_entropy(logits, torch.tensor([scenes[i].groups[0].noun for i in rows]))
+
+
 def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: Pool, steps: int,
                rng: np.random.Generator) -> Run:
     """Phase two: CLIP's contrastive loss over both towers; the patches go on being named, at half weight."""
@@ -243,11 +260,12 @@ def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: P
         pixels, records = pool.batch(BATCH, rng)
         with torch.autocast("cpu", torch.bfloat16):
             output = see(pixel_values=pixels)
-            contrastive, matched = contrast(model, tokenizer, model.visual_projection(output.pooler_output),
-                                            [decode(record) for record in records], rng, chinese=0.25, placed=0.85)
+            embeddings, scenes = model.visual_projection(output.pooler_output), [decode(record) for record in records]
+            contrastive, matched = contrast(model, tokenizer, embeddings, scenes, rng, chinese=0.3, placed=0.85)
+            naming = name_nouns(model, tokenizer, embeddings, scenes, rng, chinese=0.3)
             seeing, right = heads(output.last_hidden_state, output.pooler_output, records)
-        run.update(contrastive + 0.5 * seeing, BATCH, contrastive=contrastive.item(), matched=matched,
-                   patches_right=right)
+        run.update(contrastive + 0.5 * naming + 0.5 * seeing, BATCH, contrastive=contrastive.item(),
+                   naming=naming.item(), matched=matched, patches_right=right)
     return run
 
 
@@ -262,16 +280,17 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 pooled = see(pixel_values=pixels).pooler_output
-            loss, matched = contrast(model, tokenizer, model.visual_projection(pooled),
-                                     [decode(record) for record in records], rng, chinese=0.5, placed=0.5)
-        run.update(loss, BATCH, matched=matched)
+            embeddings, scenes = model.visual_projection(pooled), [decode(record) for record in records]
+            contrastive, matched = contrast(model, tokenizer, embeddings, scenes, rng, chinese=0.5, placed=0.5)
+            naming = name_nouns(model, tokenizer, embeddings, scenes, rng, chinese=0.5)
+        run.update(contrastive + naming, BATCH, contrastive=contrastive.item(), naming=naming.item(), matched=matched)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vision-steps", type=int, default=4600)
     parser.add_argument("--steps", type=int, default=2100)
-    parser.add_argument("--text-steps", type=int, default=600)
+    parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--seed", type=int, default=9)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

@@ -222,7 +222,7 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
     Returns None where the scene cannot differ in that respect, as one group cannot change places.
     """
     groups = list(scene.groups)
-    how = how or str(rng.choice(["order", "count", "object", "place", "colour"], p=[0.45, 0.15, 0.2, 0.08, 0.12]))
+    how = how or str(rng.choice(["order", "count", "object", "place", "colour"], p=[0.25, 0.15, 0.22, 0.08, 0.3]))
     i = int(rng.integers(len(groups)))
     if how == "order":
         if len(groups) == 1:
