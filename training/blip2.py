@@ -221,7 +221,7 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", type=int, default=6, help="parts of the pool to learn from")
+    parser.add_argument("--parts", type=int, default=5, help="parts of the pool to learn from")
     parser.add_argument("--stage1-steps", type=int, default=500)
     parser.add_argument("--stage2-steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=12)
