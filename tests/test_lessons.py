@@ -78,6 +78,12 @@ def test_9_2_classifies_and_retrieves_far_better_than_chance(measures):
     accuracy = measures["9.2"]["zero_shot_objects"]
     assert len(accuracy) >= 3 and max(accuracy.values()) > 0.8  # chance is below 2%
     assert max(measures["9.2"]["zero_shot_places"].values()) > 0.8  # chance is 10%
+    assert measures["9.2"]["hard_negatives"]["left and right swapped"] > 0.85  # chance is 50%
+
+
+def test_9_3_reads_files_as_encode_does(measures):
+    assert measures["9.3"]["files_cosine"] > 0.995
+    assert all(rate > 0 for rate in measures["9.3"]["files_per_second"].values())
 
 
 def test_9_4_answers_better_than_a_blind_model(measures):

@@ -223,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", type=int, default=5, help="parts of the pool to learn from")
     parser.add_argument("--stage1-steps", type=int, default=500)
-    parser.add_argument("--stage2-steps", type=int, default=1500)
+    parser.add_argument("--stage2-steps", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=12)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

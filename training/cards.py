@@ -36,7 +36,7 @@ of 3 layers, 256 wide, that writes captions of one grammar, in English or, after
 `python -m training.vision`, then `python -m training.blip`: 400 steps of distillation to carry CLIP's tower over (two
 minutes), then 2,600 steps of 64 captions, half of them with a prefix, a fifth in Chinese. In these very weights, the
 decoder began as that of an earlier small BLIP, which had such a training behind it, and learned on for 1,300 steps with
-the present tower (@BLIP@ minutes).
+the present tower (16 minutes on one core).
 """),
     "blip2": ("Small BLIP-2", """
 A `Blip2ForConditionalGeneration` for teaching: a vision tower (frozen), a Q-Former of 4 layers with 16 query tokens
@@ -45,10 +45,10 @@ kinds and writes captions, in English and in Chinese.
 """, """
 `python -m training.opt`: the language model alone, 4,500 steps of 64 texts, and frozen from then on; in these very
 weights 3,500 steps with a quarter of the dialogues in Chinese, then 1,500 with two fifths. `python -m training.blip2`:
-stage 1, 500 steps of contrast, matching and captioning for the Q-Former, and stage 2, 1,500 steps through the frozen
-language model (@BLIP2@ minutes). The vision tower is the small CLIP's, carried over by `training.vision`, and frozen in
-both stages: {learned:,} parameters learned, those of
-Q-Former, query tokens and projection.
+stage 1, 500 steps of contrast, matching and captioning for the Q-Former, and stage 2, 2,500 steps through the frozen
+language model (32 minutes, most of them on one core). The vision tower is the small CLIP's, carried over by
+`training.vision`, and frozen in both stages: {learned:,} parameters learned, those of Q-Former, query tokens and
+projection.
 """),
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
