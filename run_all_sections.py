@@ -30,6 +30,7 @@ import traceback
 import types
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from multimodal import UserError
@@ -45,8 +46,9 @@ LESSONS = (
 )
 TRANSFORMERS_CLASSES = ("CLIPModel", "CLIPProcessor", "BlipForConditionalGeneration", "BlipProcessor",
                         "Blip2ForConditionalGeneration", "Blip2Processor")
-# Elsewhere a fork is missing (Windows) or unsafe once the system's own libraries are loaded (macOS).
-CAN_FORK = sys.platform == "linux"
+# Elsewhere a fork is missing (Windows) or unsafe once the system's own libraries are loaded (macOS). And torchao, which
+# transformers imports where it is installed, touches CUDA, which then does not work after a fork.
+CAN_FORK = sys.platform == "linux" and find_spec("torchao") is None
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no SIGKILL, its Popen.kill() needs none.
 

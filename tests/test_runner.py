@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ class Chapter:
 
     def forks(self) -> bool:
         """Whether the runner takes this platform for one where it can fork."""
-        return not (self.libraries / "sitecustomize.py").exists()
+        return not (self.libraries / "sitecustomize.py").exists() and find_spec("torchao") is None
 
     def hanging(self) -> list[int]:
         """The processes of a lesson that hangs, once it does."""
@@ -370,10 +371,12 @@ def test_the_lessons_receive_the_options(chapter_of_each_platform):
     chapter = chapter_of_each_platform
     chapter.lesson(4, "print('OPTIONS', sorted(vars(options).items()))")
     run = chapter.run("4", "--models=hub", "--device", "cpu", "--dtype", "bf16", "--output=-my results", "--debug",
-                      "--image", "a cat.jpg", "--image", "b.jpg", "--images", "photos", "--weights", "my weights")
+                      "--image", "a cat.jpg", "--image", "b.jpg", "--images", "photos", "--weights", "my weights",
+                      "--model", "blip2", "--model=clip-large")
     assert run.returncode == 0, run.stderr
     assert ("OPTIONS [('debug', True), ('device', 'cpu'), ('dtype', 'bf16'), ('image', [PosixPath('a cat.jpg'), "
-            "PosixPath('b.jpg')]), ('images', PosixPath('photos')), ('models', 'hub'), ('output', "
+            "PosixPath('b.jpg')]), ('images', PosixPath('photos')), ('model', ['blip2', 'clip-large']), "
+            "('models', 'hub'), ('output', "
             "PosixPath('-my results')), ('weights', PosixPath('my weights'))]") in run.stdout
     assert (chapter.folder / "-my results/9.4/results.json").exists()
 
@@ -563,6 +566,13 @@ def test_ctrl_c_on_a_terminal_ends_the_lesson_and_the_runner(chapter):
     wait_for(lambda: all(map(has_ended, processes)))
 
 
+def test_no_fork_beside_a_library_that_touches_cuda(chapter):
+    chapter.library("torchao")
+    assert chapter.run("1-2").returncode == 0
+    assert not chapter.imports.exists()  # The runner has loaded nothing for its lessons.
+
+
+@pytest.mark.skipif(find_spec("torchao") is not None, reason="the runner does not fork where torchao is installed")
 def test_the_real_libraries_work_after_the_fork(chapter):
     shutil.rmtree(chapter.libraries)
     for number in (1, 2):

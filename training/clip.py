@@ -3,9 +3,10 @@
 Three phases. First the vision tower learns to see, by naming what covers its patches: every picture then gives as many
 lessons as patches instead of one, and a network this small learns in minutes what contrast alone does not teach it in
 half an hour. It is shown half of the patches, which makes the phase nearly twice as fast. Then both towers learn
-together by CLIP's symmetric contrastive loss, with captions in English and Chinese, and with one false caption to every
+together: by CLIP's symmetric contrastive loss, with captions in English and Chinese and with one false caption to every
 picture that is wrong in a single respect (NegCLIP, Yuksekgonul et al. 2023), since random captions never teach left
-from right. Last, the text tower alone goes on, with more Chinese and more captions that name no place.
+from right; and by zero-shot classification among all nouns. Last, the text tower alone goes on, with more Chinese and
+more captions that name no place.
 """
 
 import argparse
