@@ -156,7 +156,7 @@ class Choice:
     @property
     def rung(self) -> str:
         """Its place on the ladder of what can be tried."""
-        return f"{self.name}, {self.device}, {self.dtype_name}"
+        return _rung(self.name, self.device, self.dtype_name)
 
     def batch_size(self, most: int) -> int:
         """As many pictures a batch, up to `most`, as half of the memory that is free now can hold; at least one."""
@@ -298,6 +298,10 @@ def _ladder(key: str) -> list[Model]:
     return ladder
 
 
+def _rung(name: str, device: str, precision: str) -> str:
+    return f"{name}, {device}, {precision}"
+
+
 def _called(model: Model, key: str) -> str:
     return model.name if model.key == key else f"its stand-in {model.name}"
 
@@ -340,7 +344,7 @@ def _precision(model: Model, machine: Machine, place: str, device: str, dtype: s
     obstacles = []
     for precision in precisions:
         need, said = readable_size(max(needed(precision))), f" in {precision.upper()}" if len(precisions) > 1 else ""
-        if f"{model.name}, {place}, {precision}" in failed:
+        if _rung(model.name, place, precision) in failed:
             obstacles.append(f"ran out of memory on {where} in {precision.upper()}")
         elif not fits(precision):
             if not obstacles or "ran out" in obstacles[-1]:
