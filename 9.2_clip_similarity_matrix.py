@@ -29,7 +29,8 @@ options = lesson.start()
 
 choice = catalog.choose("clip", options)
 lesson.use(choice)
-model = CLIPModel.from_pretrained(choice.path, **choice.loading).to(choice.device).eval()
+with choice.loading() as settings:
+    model = CLIPModel.from_pretrained(choice.path, **settings).to(choice.device).eval()
 processor = CLIPProcessor.from_pretrained(choice.path)
 scale = model.logit_scale.exp().item()
 

@@ -35,7 +35,8 @@ for path in options.image or ():
 
 choice = catalog.choose("sbert-clip", options)
 lesson.use(choice)
-model = SentenceTransformer(choice.path, device=choice.device, model_kwargs=choice.loading)
+with choice.loading() as settings:
+    model = SentenceTransformer(choice.path, device=choice.device, model_kwargs=settings)
 gallery = images.gallery()
 gallery_pictures = [sample.image for sample in gallery]
 
@@ -132,7 +133,8 @@ if "sbert-clip-multilingual" in (options.model or ()):
         raise UserError("sbert-clip-multilingual goes with the real picture tower, and one of the two is not here: "
                         "--models hub fetches both.")
     lesson.use(tower)
-    multilingual = SentenceTransformer(tower.path, device=tower.device, model_kwargs=tower.loading)
+    with tower.loading() as settings:
+        multilingual = SentenceTransformer(tower.path, device=tower.device, model_kwargs=settings)
     captions = normalise(multilingual.encode([sample.caption_chinese for sample in gallery]))
     recall["Chinese, multilingual tower"] = metrics.recall_at(captions @ picture_embeddings.T, 1)
     print(f"   {tower.name}, Chinese captions: recall@1 {recall['Chinese, multilingual tower']:.1%}")

@@ -39,10 +39,12 @@ if choice.key == "blip-vqa":
     print("BLIP-VQA answers the questions. What needs BLIP-2 itself (its parts, captions, memory) is shown on:")
     blip2 = catalog.choose("blip2", argparse.Namespace(**{**vars(options), "models": "embedded"}))
     lesson.use(blip2)
-    vqa_model = BlipForQuestionAnswering.from_pretrained(choice.path, **choice.loading, attn_implementation="eager")
+    with choice.loading() as settings:
+        vqa_model = BlipForQuestionAnswering.from_pretrained(choice.path, **settings, attn_implementation="eager")
     vqa_model.to(choice.device).eval()
     vqa_processor = BlipProcessor.from_pretrained(choice.path)
-model = Blip2ForConditionalGeneration.from_pretrained(blip2.path, **blip2.loading).to(blip2.device).eval()
+with blip2.loading() as settings:
+    model = Blip2ForConditionalGeneration.from_pretrained(blip2.path, **settings).to(blip2.device).eval()
 processor = Blip2Processor.from_pretrained(blip2.path)
 processor.tokenizer.padding_side = "left"  # a prompt goes on at its right end, so short ones are filled up at the left
 

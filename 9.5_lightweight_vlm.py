@@ -34,7 +34,8 @@ own = bool(options.image or options.images)
 choice = catalog.choose("blip", options)
 lesson.use(choice)
 lesson.check(pictures)
-model = BlipForConditionalGeneration.from_pretrained(choice.path, **choice.loading, attn_implementation="eager")
+with choice.loading() as settings:
+    model = BlipForConditionalGeneration.from_pretrained(choice.path, **settings, attn_implementation="eager")
 model.to(choice.device).eval()
 processor = BlipProcessor.from_pretrained(choice.path)
 

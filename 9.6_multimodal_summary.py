@@ -40,7 +40,8 @@ def load(choice):
     """A model and its processor."""
     auto_class = (AutoModel if catalog.MODELS[choice.key].embedded == "clip" else
                   AutoModelForVisualQuestionAnswering if choice.key == "blip-vqa" else AutoModelForImageTextToText)
-    model = auto_class.from_pretrained(choice.path, **choice.loading).to(choice.device).eval()
+    with choice.loading() as settings:
+        model = auto_class.from_pretrained(choice.path, **settings).to(choice.device).eval()
     return model, AutoProcessor.from_pretrained(choice.path)
 
 

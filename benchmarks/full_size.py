@@ -110,11 +110,12 @@ def measure(key: str, precision: str, folder: str | None = None) -> dict:
     warnings.simplefilter("ignore")
     model_class, configuration, processor = architecture(key)
     choice = catalog.Choice(key, "", folder or "", "local weights", "cpu", precision, "")
-    dtype, loading = choice.dtype, choice.loading
+    dtype = choice.dtype
     libraries, private = peak_memory(), PrivateMemory()
     began = time.perf_counter()
     if folder:
-        model = model_class.from_pretrained(folder, **loading).eval()
+        with choice.loading() as settings:
+            model = model_class.from_pretrained(folder, **settings).eval()
     else:
         model = build(model_class, configuration, precision)
     seconds = time.perf_counter() - began

@@ -6,7 +6,8 @@ test can ask what it would do on machines that nobody has at hand; `choose` asks
 
 import os
 from argparse import Namespace
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -115,7 +116,7 @@ LESSONS = ("clip", "sbert-clip", "blip", "blip-vqa", "blip2")  # those that the 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model, ready for `from_pretrained(choice.path, **choice.loading).to(choice.device)`.
+    """A model, ready for `from_pretrained(choice.path, **settings).to(choice.device)` within `loading() as settings`.
 
     Args:
         key: Key of the model chosen, which differs from the one asked for after a fallback.
@@ -142,16 +143,26 @@ class Choice:
         half = torch.bfloat16 if self.device == "cpu" else torch.float16
         return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": half}[self.dtype_name]
 
-    @property
-    def loading(self) -> dict:
-        """What tells `from_pretrained` the precision. The weights go into it one by one as they are read."""
+    @contextmanager
+    def loading(self) -> Iterator[dict]:
+        """What tells `from_pretrained` the precision, into which the weights go one by one as they are read.
+
+        In FP32 the file itself, mapped into memory, is the weights; else there would be two copies.
+        """
+        if self.dtype_name == "fp32":
+            yield {"dtype": self.dtype}
+            return
+        with weights.read_frugally():
+            yield {"dtype": self.dtype, **self._quantization()}
+
+    def _quantization(self) -> dict:
         if self.dtype_name != "int8":
-            return {"dtype": self.dtype}
+            return {}
         from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
         from transformers import TorchAoConfig
         # A CPU multiplies 8-bit numbers in hardware; not every GPU does, so there the weights are widened first.
         int8 = Int8DynamicActivationInt8WeightConfig() if self.device == "cpu" else Int8WeightOnlyConfig()
-        return {"dtype": self.dtype, "quantization_config": TorchAoConfig(int8)}
+        return {"quantization_config": TorchAoConfig(int8)}
 
     @property
     def rung(self) -> str:

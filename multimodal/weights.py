@@ -9,6 +9,8 @@ import os
 import re
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +60,44 @@ def find(model: "Model") -> Path | None:
         if not missing(snapshot):
             return snapshot
     return None
+
+
+@contextmanager
+def read_frugally() -> Iterator[None]:
+    """While it lasts, `from_pretrained` takes no more memory than the model and one tensor as it stands in the file.
+
+    On Linux and macOS transformers maps a file of weights into memory, so that all that is read of it counts until
+    somebody needs the room; here each tensor is read by itself, as transformers does it on Windows. And the C library
+    of most Linux systems keeps freed blocks of up to 32 MB for later: while tensors are converted, blocks of two sizes
+    alternate, and what is kept between them came to 3 GB for BLIP-2 in INT8. Here it gives them back.
+    """
+    from transformers import modeling_utils
+
+    mapping = modeling_utils.safe_open
+
+    def read(*arguments, **options):
+        return mapping(*arguments, **{name: "pread" if name == "backend" else option
+                                      for name, option in options.items()})
+
+    modeling_utils.safe_open = read
+    _keep_freed_blocks(2**20)
+    try:
+        yield
+    finally:
+        modeling_utils.safe_open = mapping
+        _keep_freed_blocks(2**25)  # what the library itself comes to in the long run, and faster for a model at work
+
+
+def _keep_freed_blocks(size: int) -> None:
+    """Let the C library keep freed blocks of memory up to a size in bytes. Only glibc can be told; others need not."""
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, TypeError):
+        return
+    mallopt(-3, size)  # M_MMAP_THRESHOLD
+    mallopt(-1, 2 * size)  # M_TRIM_THRESHOLD
 
 
 def missing(folder: Path) -> list[str]:

@@ -465,7 +465,8 @@ def test_int8_answers_as_fp32_does():
     answers = []
     for dtype in ("fp32", "int8"):
         choice = decide("blip2", MACHINES["laptop, torchao"], models="embedded", dtype=dtype)
-        model = Blip2ForConditionalGeneration.from_pretrained(choice.path, **choice.loading).eval()
+        with choice.loading() as settings:
+            model = Blip2ForConditionalGeneration.from_pretrained(choice.path, **settings).eval()
         inputs = processor(images=images.gallery()[0].image, text="Question: What is in the picture? Answer:",
                            return_tensors="pt").to(choice.device, choice.dtype)
         with torch.inference_mode():

@@ -564,6 +564,42 @@ def test_a_pickle_runs_no_code(tmp_path):
     assert not (tmp_path / "smuggled").exists()
 
 
+LOAD_IN_BF16 = """
+import os
+import sys
+import torch
+from transformers import CLIPModel, modeling_utils
+from multimodal.catalog import Choice
+from multimodal.hardware import peak_memory
+
+choice = Choice("clip", "", sys.argv[1], "local weights", "cpu", "bf16", "")
+before, safe_open = peak_memory(), modeling_utils.safe_open
+if sys.argv[2] == "frugal":
+    with choice.loading() as settings:
+        model = CLIPModel.from_pretrained(choice.path, **settings)
+else:
+    model = CLIPModel.from_pretrained(choice.path, dtype=torch.bfloat16)
+assert model.dtype is torch.bfloat16 and modeling_utils.safe_open is safe_open
+size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+print((peak_memory() - before) / size, sum(parameter.float().sum().item() for parameter in model.parameters()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak counts otherwise")
+def test_weights_are_never_twice_in_memory(tmp_path):
+    """FP32 weights on disk, loaded in BF16: with the file mapped, the peak would be the model and twice its size."""
+    from transformers import CLIPConfig, CLIPModel
+
+    small = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 6}
+    CLIPModel(CLIPConfig(text_config={"num_hidden_layers": 1, "vocab_size": 1000}, vision_config=small)
+              ).save_pretrained(tmp_path / "model")
+    (mapped, same), (frugal, sums) = (
+        map(float, python(LOAD_IN_BF16, tmp_path, None, str(tmp_path / "model"), how).split())
+        for how in ("mapped", "frugal"))
+    assert same == sums
+    assert frugal < 1.4 and mapped > 2, (frugal, mapped)
+
+
 # The lesson takes BLIP-2 for as small as it here is, so that no machine is too small for it.
 LESSON = """
 import runpy
