@@ -45,6 +45,30 @@ def paint(place: str, light: str, size: int, rng: np.random.Generator) -> tuple[
     return np.clip(picture * 255, 0, 255).astype(np.uint8), horizon
 
 
+def unsettle(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Lay a strong pattern over a place, so that what stands there is not known by the calm around it.
+
+    Args:
+        picture: uint8 (size, size, 3).
+
+    Returns:
+        A copy of it under blobs, stripes or checks of any colours, which hide 30 to 90% of it.
+    """
+    size = len(picture)
+    if rng.random() < 0.6:
+        cells = int(rng.integers(2, 12))
+        pattern = 0.5 + 0.6 * np.stack([noise(size, cells, cells, rng, 2) for _ in range(3)], axis=-1)
+    else:
+        angle, width = rng.uniform(0, np.pi), rng.uniform(0.04, 0.2)
+        rows, columns = np.mgrid[0:size, 0:size] / size
+        bands = np.mod((rows * np.cos(angle) + columns * np.sin(angle)) / width, 2) < 1
+        if rng.random() < 0.5:
+            bands ^= np.mod((columns * np.cos(angle) - rows * np.sin(angle)) / width, 2) < 1
+        pattern = np.where(bands[..., None], rng.random(3), rng.random(3))
+    strength = rng.uniform(0.3, 0.9)
+    return np.clip(picture * (1 - strength) + pattern * (255 * strength), 0, 255).astype(np.uint8)
+
+
 def _colour(*levels: int) -> np.ndarray:
     return np.asarray(levels, np.float32) / 255
 

@@ -26,9 +26,11 @@ from .language import CHINESE_PREFIX, caption, caption_chinese, dialogue
 from .loop import CHECKPOINTS, Run, save_half, speed_up
 from .pictures import Pool
 from .scenes import PICTURE_SIZE, decode
+from .sprites import CACHE
 from .vision import tower_weights
 
 BATCH = 64
+TOKENIZER = CACHE / "blip-tokenizer"
 PREFIXES = ("a picture of", "a photo of", "an image of", "a photography of")
 
 
@@ -77,9 +79,11 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
 
     pool = Pool()
-    scenes = [decode(record) for record in pool.parts[0][1][:6000]]
-    tokenizer = train_tokenizer([f"{caption(s)} {caption_chinese(s)}" for s in scenes] +
-                                [turn.text for s in scenes for turn in dialogue(s, rng)] + [*PREFIXES, CHINESE_PREFIX])
+    if not TOKENIZER.exists():  # A run that goes on must go on with the same token ids.
+        scenes = [decode(record) for record in pool.parts[0][1][:6000]]
+        train_tokenizer([f"{caption(s)} {caption_chinese(s)}" for s in scenes] + [*PREFIXES, CHINESE_PREFIX] +
+                        [turn.text for s in scenes for turn in dialogue(s, rng)]).save_pretrained(TOKENIZER)
+    tokenizer = BertTokenizer.from_pretrained(TOKENIZER)
     model = BlipForConditionalGeneration(BlipConfig(
         text_config=BlipTextConfig(**text_settings(tokenizer)).to_dict(),
         vision_config=BlipVisionConfig(**VISION, initializer_range=0.02).to_dict(), projection_dim=256,

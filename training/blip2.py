@@ -28,8 +28,8 @@ from transformers import (
 from .clip import VISION
 from .language import Scene, describe, falsify, questions
 from .loop import CHECKPOINTS, Run, save_half
-from .opt import document, encode, pad, several_kinds_more
-from .pictures import Pool, normalise
+from .opt import document, encode, pad
+from .pictures import Pool, normalise, shares
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
 from .vision import tower_weights
@@ -200,7 +200,7 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
     """
     run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3)
     words = language_model.get_input_embeddings()
-    share = several_kinds_more(records)
+    share = shares(records)
     for _ in run:
         rows = np.sort(rng.choice(len(records), BATCH, p=share))
         scenes, hidden = [decode(record) for record in records[rows]], rng.random(BATCH) < BLANK

@@ -16,7 +16,7 @@ from transformers import GPT2Tokenizer, OPTConfig, OPTForCausalLM
 
 from .language import CHINESE_PREFIX, Scene, caption, caption_chinese, describe, dialogue
 from .loop import Run
-from .pictures import Pool
+from .pictures import Pool, shares
 from .scenes import decode
 from .sprites import CACHE
 
@@ -77,12 +77,6 @@ def pad(rows: list[list[int]], value: int) -> torch.Tensor:
     return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
 
 
-def several_kinds_more(records: np.ndarray) -> np.ndarray:
-    """How likely each scene is to be drawn: those with several kinds of things, which ask for more, twice as much."""
-    weight = 1 + (records["groups"][:, 1, 1] > 0)
-    return weight / weight.sum()
-
-
 def configuration(tokenizer: GPT2Tokenizer) -> OPTConfig:
     return OPTConfig(
         vocab_size=len(tokenizer), hidden_size=192, word_embed_proj_dim=192, ffn_dim=768, num_hidden_layers=4,
@@ -106,7 +100,7 @@ def main() -> None:
     tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")
     model = OPTForCausalLM(configuration(tokenizer))
     model.set_attn_implementation("eager")
-    share = several_kinds_more(records)
+    share = shares(records)
     run = Run("opt", model, options.steps, rng, matrix_rate=0.01, other_rate=2e-3)
     for _ in run:
         scenes = [decode(record) for record in records[rng.choice(len(records), BATCH, p=share)]]

@@ -31,19 +31,28 @@ def mirror(pictures: np.ndarray, records: np.ndarray, rows: np.ndarray) -> tuple
     return pictures, records
 
 
+def shares(records: np.ndarray) -> np.ndarray:
+    """How likely each scene is to be drawn, (scenes,): with three kinds of things three times as likely as with one,
+    since there is more to tell apart in it, and smaller."""
+    kinds = (records["groups"][..., 1] > 0).sum(1)
+    return kinds / kinds.sum()
+
+
 class Pool:
     """All rendered training scenes; `batch` draws some, half of them mirrored, with changes of light."""
 
     def __init__(self):
         self.parts = [load_pool(name) for name in pool_parts()]
+        self.shares = [shares(records) for _, records in self.parts]
         if not self.parts:
             raise SystemExit("There are no training pictures yet: run python -m training.scenes first.")
         self.size = sum(len(records) for _, records in self.parts)
 
     def batch(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, np.ndarray]:
         """Returns pixel values (size, 3, 112, 112), normalised, and the records of their scenes."""
-        pictures, records = self.parts[rng.integers(len(self.parts))]
-        chosen = np.sort(rng.integers(0, len(records), size))
+        part = rng.integers(len(self.parts))
+        pictures, records = self.parts[part]
+        chosen = np.sort(rng.choice(len(records), size, p=self.shares[part]))
         drawn, records = mirror(pictures[chosen], records[chosen], rng.random(size) < 0.5)
         pixels = torch.from_numpy(drawn).float().permute(0, 3, 1, 2)
         # Contrast and brightness change a little; folded into the normalisation, they cost nothing.

@@ -69,7 +69,8 @@ class SceneMaker:
 
     Args:
         styles: Indices into `sprites.SETS`.
-        augment: Distort the drawings (colour, outline, greyscale, ...) so that models learn shapes, not styles.
+        augment: Distort the drawings (colour, outline, greyscale, ...) and some of the places, so that models learn
+            shapes, not styles.
     """
 
     def __init__(self, styles: tuple[int, ...] = sprites.SEEN, augment: bool = True):
@@ -144,6 +145,8 @@ class SceneMaker:
 
     def _compose(self, objects, place, light, rng) -> tuple[Image.Image, np.ndarray]:
         painted, horizon = self._background(place, light, rng)
+        if self.augment and rng.random() < 0.12:
+            painted = backgrounds.unsettle(painted, rng)
         x, y = rng.integers(0, 17, 2)
         picture = Image.fromarray(painted[y:y + PICTURE_SIZE, x:x + PICTURE_SIZE])
         if rng.random() < 0.5:
