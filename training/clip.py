@@ -11,6 +11,7 @@ more captions that name no place.
 
 import argparse
 import json
+from collections.abc import Container
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ VISION = dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=
               image_size=PICTURE_SIZE, patch_size=PICTURE_SIZE // PATCHES, hidden_act="quick_gelu")
 GLANCE = 24  # patches that phase one shows of each picture
 BATCH = 128
+LOSSES = ("false captions", "comparison", "nouns", "patches")  # of phase two, beside the contrast itself
 TOKENIZER = CACHE / "clip-tokenizer"
 
 
@@ -209,11 +211,14 @@ def read(model: CLIPModel, tokenizer: CLIPTokenizer, texts: list[str]) -> torch.
 
 
 def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch.Tensor, scenes: list[Scene],
-             rng: np.random.Generator, chinese: float, placed: float) -> tuple[torch.Tensor, float]:
-    """CLIP's loss for a batch of pictures, and the share of them that find their caption among all of the batch.
+             rng: np.random.Generator, chinese: float, placed: float, false_captions: bool = True
+             ) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """CLIP's loss for a batch of pictures, the comparison of each false caption with the true one, and the share of
+    pictures that find their caption among all of the batch.
 
     Args:
         image_embeddings: (batch, 256), projected but not normalised.
+        false_captions: Whether the false captions are among those that a picture must tell its own from.
     """
     place_alone = rng.random(len(scenes)) < 0.06
     pairs = [caption_pair(scene, rng, chinese, placed, alone) for scene, alone in zip(scenes, place_alone)]
@@ -222,17 +227,18 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     scale = model.logit_scale.clamp(max=np.log(100)).exp()
     # (batch, 2 batch): true captions, then false ones
     logits = scale * F.normalize(image_embeddings.float(), dim=-1) @ F.normalize(text_embeddings.float(), dim=-1).T
+    # Among hundreds of captions the nouns decide; in the comparison only what makes the false one false does.
+    comparison = F.softplus(logits.diagonal(len(scenes)) - logits.diagonal()).mean()
     # "A cat" is true of every picture with a cat: no contrast between a picture and a caption that may fit it.
     nouns = [{group.noun for group in scene.groups} for scene in scenes]
     places = [{scene.place, scene.light} - {"day"} for scene in scenes]
     also_true = torch.tensor([[bool(places[i] & places[j]) if place_alone[j] else nouns[j] <= nouns[i]
                                for j in range(len(scenes))] for i in range(len(scenes))]).fill_diagonal_(False)
-    logits[:, :len(scenes)] = logits[:, :len(scenes)].masked_fill(also_true, -100)
+    true_logits = logits[:, :len(scenes)].masked_fill(also_true, -100)
+    candidates = torch.cat([true_logits, logits[:, len(scenes):]], dim=1) if false_captions else true_logits
     labels = torch.arange(len(scenes))
-    loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits[:, :len(scenes)].T, labels)) / 2
-    # Among hundreds of captions the nouns decide; here only what makes the false one false does.
-    loss = loss + 0.5 * F.softplus(logits.diagonal(len(scenes)) - logits.diagonal()).mean()
-    return loss, (logits.argmax(1) == labels).float().mean().item()
+    loss = (F.cross_entropy(candidates, labels) + F.cross_entropy(true_logits.T, labels)) / 2
+    return loss, comparison, (candidates.argmax(1) == labels).float().mean().item()
 
 
 def name_nouns(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch.Tensor, scenes: list[Scene],
@@ -253,20 +259,28 @@ def name_nouns(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: tor
 
 
 def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: Pool, steps: int,
-               rng: np.random.Generator) -> Run:
-    """Phase two: CLIP's contrastive loss over both towers; the patches go on being named, at half weight."""
-    run = Run("clip", nn.ModuleList([model, heads]), steps, rng, matrix_rate=0.008, other_rate=8e-4)
+               rng: np.random.Generator, name: str = "clip", losses: Container[str] = LOSSES) -> Run:
+    """Phase two: CLIP's contrastive loss over both towers, and beside it, at half weight, the comparison with a false
+    caption, the naming of nouns and the naming of patches. `training.ablation` leaves some of them out."""
+    run = Run(name, nn.ModuleList([model, heads]), steps, rng, matrix_rate=0.008, other_rate=8e-4)
     see = speed_up(model.vision_model)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         with torch.autocast("cpu", torch.bfloat16):
             output = see(pixel_values=pixels)
             embeddings, scenes = model.visual_projection(output.pooler_output), [decode(record) for record in records]
-            contrastive, matched = contrast(model, tokenizer, embeddings, scenes, rng, chinese=0.3, placed=0.85)
-            naming = name_nouns(model, tokenizer, embeddings, scenes, rng, chinese=0.3)
-            seeing, right = heads(output.last_hidden_state, output.pooler_output, records)
-        run.update(contrastive + 0.5 * naming + 0.5 * seeing, BATCH, contrastive=contrastive.item(),
-                   naming=naming.item(), matched=matched, patches_right=right)
+            loss, comparison, matched = contrast(model, tokenizer, embeddings, scenes, rng, chinese=0.3, placed=0.85,
+                                                 false_captions="false captions" in losses)
+            measures = {"contrastive": loss.item(), "matched": matched}
+            if "comparison" in losses:
+                loss = loss + 0.5 * comparison
+            if "nouns" in losses:
+                naming = name_nouns(model, tokenizer, embeddings, scenes, rng, chinese=0.3)
+                loss, measures["naming"] = loss + 0.5 * naming, naming.item()
+            if "patches" in losses:
+                seeing, measures["patches_right"] = heads(output.last_hidden_state, output.pooler_output, records)
+                loss = loss + 0.5 * seeing
+        run.update(loss, BATCH, **measures)
     return run
 
 
@@ -282,15 +296,17 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
             with torch.no_grad():
                 pooled = see(pixel_values=pixels).pooler_output
             embeddings, scenes = model.visual_projection(pooled), [decode(record) for record in records]
-            contrastive, matched = contrast(model, tokenizer, embeddings, scenes, rng, chinese=0.5, placed=0.5)
+            contrastive, comparison, matched = contrast(model, tokenizer, embeddings, scenes, rng, chinese=0.5,
+                                                        placed=0.5)
             naming = name_nouns(model, tokenizer, embeddings, scenes, rng, chinese=0.5)
-        run.update(contrastive + naming, BATCH, contrastive=contrastive.item(), naming=naming.item(), matched=matched)
+        run.update(contrastive + 0.5 * comparison + naming, BATCH, contrastive=contrastive.item(),
+                   naming=naming.item(), matched=matched)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vision-steps", type=int, default=4600)
-    parser.add_argument("--steps", type=int, default=2100)
+    parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--seed", type=int, default=9)
     options = parser.parse_args()

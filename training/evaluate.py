@@ -52,6 +52,7 @@ from .sprites import NOUNS
 from .world import photographs
 
 SEED = 20_260_901
+FALSE = ("order", "count", "object", "place", "colour")  # in what respect a caption is made false
 COLOURED = tuple(s for s in sprites.SEEN if not sprites.SETS[s].silhouette)
 SILHOUETTES = tuple(s for s in sprites.SEEN if sprites.SETS[s].silhouette)
 
@@ -60,6 +61,7 @@ class Table:
     """Rows of a share each, printed as they come and kept as Markdown."""
 
     def __init__(self):
+        self.shares: dict[str, float] = {}
         self.rows = ["| what | share | 95% interval | of |", "|---|---:|---|---:|"]
         self.rng = np.random.default_rng(0)
 
@@ -67,6 +69,7 @@ class Table:
         right = np.asarray(right, dtype=float)
         samples = right[self.rng.integers(0, len(right), (1000, len(right)))].mean(axis=1)
         low, high = np.percentile(samples, (2.5, 97.5))
+        self.shares[what] = right.mean()
         self.rows.append(f"| {what} | {right.mean():.1%} | {low:.1%} to {high:.1%} | {len(right)} |")
         print(f"{what:62} {right.mean():6.1%}  ({low:.1%} to {high:.1%}, {len(right)})", flush=True)
 
@@ -87,47 +90,67 @@ def in_batches(items: list, size: int = 64):
     return (items[start:start + size] for start in range(0, len(items), size))
 
 
+class Embedder:
+    """A CLIP that turns pictures and texts into normalised embeddings, (number, 256), in batches."""
+
+    def __init__(self, model: CLIPModel, processor: CLIPProcessor):
+        self.model, self.processor = model.eval(), processor
+
+    def see(self, pictures: list[Image.Image]) -> torch.Tensor:
+        return torch.cat([F.normalize(self.model.get_image_features(
+            **self.processor(images=batch, return_tensors="pt")).pooler_output, dim=-1)
+            for batch in in_batches(pictures)])
+
+    def read(self, texts: list[str]) -> torch.Tensor:
+        return torch.cat([F.normalize(self.model.get_text_features(
+            **self.processor(text=batch, return_tensors="pt", padding=True, truncation=True)).pooler_output, dim=-1)
+            for batch in in_batches(texts)])
+
+
 @torch.inference_mode()
 def evaluate_clip(table: Table, count: int) -> None:
     folder = CHECKPOINTS / "clip"
-    model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = CLIPProcessor.from_pretrained(folder)
+    clip = Embedder(CLIPModel.from_pretrained(folder, dtype=torch.float32), CLIPProcessor.from_pretrained(folder))
+    score_nouns(table, clip, count)
+    score_captions_apart(table, clip, count)
+    for name, styles in (("our scenes", sprites.SEEN), ("our scenes, style held out", sprites.HELD_OUT)):
+        pictures, _ = draw_plain(styles, count, SEED + 4)
+        table.add(f"false alarm: {name} taken for a foreign picture", (world.distances(pictures, folder) > 1).numpy())
+    table.add("a photograph is known for a foreign picture", (world.distances(photographs(), folder) > 1).numpy())
+    table.add_time("one picture encoded", lambda: clip.see(pictures[:1]))
 
-    def see(pictures):
-        return torch.cat([F.normalize(model.get_image_features(
-            **processor(images=batch, return_tensors="pt")).pooler_output, dim=-1) for batch in in_batches(pictures)])
 
-    def read(texts):
-        return torch.cat([F.normalize(model.get_text_features(
-            **processor(text=batch, return_tensors="pt", padding=True, truncation=True)).pooler_output, dim=-1)
-            for batch in in_batches(texts)])
-
-    english = read([f"a picture of {phrase(Group(i, 1), False)}" for i in range(len(NOUNS))])
-    chinese = read([f"图片里有{phrase_chinese(Group(i, 1), False)}" for i in range(len(NOUNS))])
+def score_nouns(table: Table, clip: Embedder, count: int) -> None:
+    """Rows on zero-shot classification: nouns in styles seen and held out, and places."""
+    english = clip.read([f"a picture of {phrase(Group(i, 1), False)}" for i in range(len(NOUNS))])
+    chinese = clip.read([f"图片里有{phrase_chinese(Group(i, 1), False)}" for i in range(len(NOUNS))])
     held_out = ((f"{sprites.STYLES[s]}, held out", (s,)) for s in sprites.HELD_OUT)
     for name, styles in (("styles of training", COLOURED), ("silhouettes", SILHOUETTES), *held_out):
         pictures, scenes = draw_plain(styles, count, SEED, layout=(1,))
-        truth, seen = torch.tensor([scene.groups[0].noun for scene in scenes]), see(pictures)
+        truth, seen = torch.tensor([scene.groups[0].noun for scene in scenes]), clip.see(pictures)
         table.add(f"noun of 175, {name}", (seen @ english.T).argmax(-1) == truth)
         table.add(f"noun of 175, {name}, asked in Chinese", (seen @ chinese.T).argmax(-1) == truth)
         if styles == COLOURED:
             plain_light = [i for i, scene in enumerate(scenes) if scene.light == "day"]
             places = torch.tensor([PLACES.index(scenes[i].place) for i in plain_light])
-            asked = read([f"a picture {PLACE_PHRASES[place]}" for place in PLACES])
+            asked = clip.read([f"a picture {PLACE_PHRASES[place]}" for place in PLACES])
             table.add("place of 10", (seen[plain_light] @ asked.T).argmax(-1) == places)
-            asked = read([PLACES_CHINESE[place] for place in PLACES])
+            asked = clip.read([PLACES_CHINESE[place] for place in PLACES])
             table.add("place of 10, asked in Chinese", (seen[plain_light] @ asked.T).argmax(-1) == places)
 
+
+def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
+    """Rows on telling captions apart: retrieval, and the true one against one that is false in a single respect."""
     pictures, scenes = draw_plain(COLOURED, count, SEED + 1)
     distinct = list({caption(scene): i for i, scene in enumerate(scenes)}.values())[:500]
-    seen = see(pictures)
-    said = read([caption(scenes[i]) for i in distinct])
+    seen = clip.see(pictures)
+    said = clip.read([caption(scenes[i]) for i in distinct])
     similarity = (seen[distinct] @ said.T).numpy()
     table.add(f"text finds its picture among {len(distinct)}", _first(similarity.T))
     table.add(f"picture finds its text among {len(distinct)}", _first(similarity))
     assert np.isclose(recall_at(similarity, 1), _first(similarity).mean())
     rng = np.random.default_rng(SEED)
-    for how in ("order", "count", "object", "place", "colour"):
+    for how in FALSE:
         rows, pairs = [], []
         for i, scene in enumerate(scenes):
             false = falsify(scene, rng, how)
@@ -135,14 +158,9 @@ def evaluate_clip(table: Table, count: int) -> None:
                 seed = int(rng.integers(2**31))
                 rows.append(i)
                 pairs.append([vary_caption(s, np.random.default_rng(seed), complete=True) for s in (scene, false)])
-        true, false = (read([pair[k] for pair in pairs]) for k in (0, 1))
+        true, false = (clip.read([pair[k] for pair in pairs]) for k in (0, 1))
         table.add(f"true caption beats one with a false {how}",
                   (seen[rows] * true).sum(-1) > (seen[rows] * false).sum(-1))
-    for name, styles in (("our scenes", sprites.SEEN), ("our scenes, style held out", sprites.HELD_OUT)):
-        pictures, _ = draw_plain(styles, count, SEED + 4)
-        table.add(f"false alarm: {name} taken for a foreign picture", (world.distances(pictures, folder) > 1).numpy())
-    table.add("a photograph is known for a foreign picture", (world.distances(photographs(), folder) > 1).numpy())
-    table.add_time("one picture encoded", lambda: see(pictures[:1]))
 
 
 def _first(similarity: np.ndarray) -> np.ndarray:
