@@ -7,6 +7,7 @@ lets them speak to the frozen language model, which writes captions and answers 
 """
 
 import argparse
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,14 +28,15 @@ from transformers import (
 
 from .clip import VISION
 from .language import Scene, describe, falsify, questions
-from .loop import CHECKPOINTS, Run, save_half
+from .loop import CHECKPOINTS, Run, save_half, speed_up
 from .opt import document, encode, pad
-from .pictures import Pool, normalise, shares
+from .pictures import Pool, normalise
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
 from .vision import tower_weights
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
+TOWER = Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)
 BLANK = 0.03  # the share of scenes of which stage 2 shows a grey picture instead
 
 
@@ -44,26 +46,6 @@ def qformer_settings(with_text: bool) -> Blip2QFormerConfig:
         hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=4, intermediate_size=2 * WIDTH,
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, cross_attention_frequency=1, vocab_size=1,
         encoder_hidden_size=VISION["hidden_size"], use_qformer_text_input=with_text, max_position_embeddings=64)
-
-
-@torch.inference_mode()
-def remember_features(tower: Blip2VisionModel, pool: Pool, parts: int) -> tuple[torch.Tensor, np.ndarray]:
-    """The frozen tower's features of the first parts of the pool, (pictures, 50, 256) in bf16, computed once."""
-    path = CACHE / "blip2-features.pt"
-    records = np.concatenate([records for _, records in pool.parts[:parts]])
-    if path.exists():
-        return torch.load(path, weights_only=True, mmap=True), records
-    features = torch.empty(len(records), 50, VISION["hidden_size"], dtype=torch.bfloat16)
-    row = 0
-    for pictures, _ in pool.parts[:parts]:
-        for start in range(0, len(pictures), 200):
-            with torch.autocast("cpu", torch.bfloat16):
-                pixels = normalise(torch.from_numpy(np.array(pictures[start:start + 200])))
-                features[row:row + len(pixels)] = tower(pixel_values=pixels).last_hidden_state
-            row += len(pixels)
-        print(f"features of {row} pictures", flush=True)
-    torch.save(features, path)
-    return features, records
 
 
 class Stage1(nn.Module):
@@ -145,11 +127,26 @@ def _additive(allowed: torch.Tensor) -> torch.Tensor:
     return torch.zeros(allowed.shape).masked_fill(~allowed, -1e4)
 
 
-def train_stage1(stage1: Stage1, tokenizer: GPT2Tokenizer, features, records, steps: int, rng) -> None:
+def frozen_tower() -> Callable[[torch.Tensor], torch.Tensor]:
+    """The finished vision tower: pixel values (batch, 3, 112, 112) to features (batch, 50, 256)."""
+    tower = Blip2VisionModel(TOWER).eval().requires_grad_(False)
+    tower.load_state_dict(tower_weights())
+    see = speed_up(tower)
+
+    def features(pixels: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            return see(pixel_values=pixels).last_hidden_state.float()
+
+    return features
+
+
+def train_stage1(stage1: Stage1, see: Callable, tokenizer: GPT2Tokenizer, pool: Pool, steps: int,
+                 rng: np.random.Generator) -> None:
+    """Learn to take from a picture what its caption says. see: from `frozen_tower`."""
     run = Run("blip2-stage1", stage1, steps, rng, matrix_rate=0.01, other_rate=1e-3)
     for _ in run:
-        rows = np.sort(rng.integers(0, len(records), BATCH))
-        scenes = [decode(record) for record in records[rows]]
+        pixels, records = pool.batch(BATCH, rng)
+        scenes = [decode(record) for record in records]
         false = []
         for scene in scenes:
             other = None
@@ -160,7 +157,7 @@ def train_stage1(stage1: Stage1, tokenizer: GPT2Tokenizer, features, records, st
         true_inputs, false_inputs = (tokenizer(t, add_special_tokens=False, padding=True, padding_side="right",
                                                return_tensors="pt") for t in (texts, false_texts))
         with torch.autocast("cpu", torch.bfloat16):
-            loss, said = stage1(features[rows].float(), true_inputs["input_ids"], true_inputs["attention_mask"],
+            loss, said = stage1(see(pixels), true_inputs["input_ids"], true_inputs["attention_mask"],
                                 false_inputs["input_ids"], false_inputs["attention_mask"], tokenizer.eos_token_id)
         run.update(loss, BATCH, **said)
 
@@ -188,29 +185,25 @@ def yes_or_no(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
     return [(f"Question: {turn.text} Answer:", False), (f" {turn.answer}", True)]
 
 
-def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, features, blank, records, steps: int,
-                 rng) -> Run:
+def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, tokenizer: GPT2Tokenizer, pool: Pool,
+                 steps: int, rng: np.random.Generator) -> Run:
     """Learn to caption and to answer through the frozen language model.
 
     Of a grey picture, questions with yes or no are asked all the same, and either answer is right half of the time:
     where nothing can be seen, no wording of a question should make one answer likelier than the other.
-
-    Args:
-        features: (pictures, 50, 256). blank: those of a grey picture, (50, 256).
     """
     run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3)
     words = language_model.get_input_embeddings()
-    share = shares(records)
+    grey = normalise(torch.full((1, PICTURE_SIZE, PICTURE_SIZE, 3), 128, dtype=torch.uint8))
     for _ in run:
-        rows = np.sort(rng.choice(len(records), BATCH, p=share))
-        scenes, hidden = [decode(record) for record in records[rows]], rng.random(BATCH) < BLANK
+        pixels, records = pool.batch(BATCH, rng)
+        scenes, hidden = [decode(record) for record in records], rng.random(BATCH) < BLANK
+        pixels[torch.from_numpy(hidden)] = grey
         encoded = [encode(tokenizer, [("</s>", False), *(yes_or_no if blind else document)(scene, rng)],
                           everything=False) for scene, blind in zip(scenes, hidden)]
-        seen = features[rows].float()
-        seen[torch.from_numpy(hidden)] = blank
         ids, labels = (pad(column, value) for column, value in zip(zip(*encoded), (tokenizer.pad_token_id, -100)))
         with torch.autocast("cpu", torch.bfloat16):
-            embeddings = torch.cat([stage2(seen), words(ids)], dim=1)
+            embeddings = torch.cat([stage2(see(pixels)), words(ids)], dim=1)
             mask = torch.cat([torch.ones(BATCH, QUERIES), (ids != tokenizer.pad_token_id).float()], dim=1)
             logits = language_model(inputs_embeds=embeddings, attention_mask=mask.long()).logits[:, QUERIES:]
         loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
@@ -221,25 +214,17 @@ def train_stage2(stage2: Stage2, language_model: OPTForCausalLM, tokenizer, feat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", type=int, default=5, help="parts of the pool to learn from")
     parser.add_argument("--stage1-steps", type=int, default=500)
-    parser.add_argument("--stage2-steps", type=int, default=2500)
+    parser.add_argument("--stage2-steps", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=12)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
 
-    pool = Pool()
-    tower = Blip2VisionModel(Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)).eval().requires_grad_(False)
-    tower.load_state_dict(tower_weights())
-    features, records = remember_features(tower, pool, options.parts)
-    grey = normalise(torch.full((1, PICTURE_SIZE, PICTURE_SIZE, 3), 128, dtype=torch.uint8))
-    with torch.inference_mode():
-        blank = tower(pixel_values=grey).last_hidden_state[0].clone()
-
+    pool, see = Pool(), frozen_tower()
     tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")
     stage1 = Stage1(tokenizer)
-    train_stage1(stage1, tokenizer, features, records, options.stage1_steps, rng)
+    train_stage1(stage1, see, tokenizer, pool, options.stage1_steps, rng)
 
     language_model = OPTForCausalLM.from_pretrained(CACHE / "opt", dtype=torch.float32)
     language_model.eval().requires_grad_(False)
@@ -249,16 +234,16 @@ def main() -> None:
     # The text side of the Q-Former has done its work; the rest goes on.
     carried = {k: v for k, v in stage1.qformer.state_dict().items() if k in stage2.qformer.state_dict()}
     stage2.qformer.load_state_dict(carried)
-    run = train_stage2(stage2, language_model, tokenizer, features, blank, records, options.stage2_steps, rng)
+    run = train_stage2(stage2, see, language_model, tokenizer, pool, options.stage2_steps, rng)
 
     processor = Blip2Processor(image_processor=BlipImageProcessorPil(size={"height": PICTURE_SIZE,
                                                                            "width": PICTURE_SIZE}),
                                tokenizer=tokenizer, num_query_tokens=QUERIES)
-    config = Blip2Config(vision_config=tower.config.to_dict(), qformer_config=stage2.qformer.config.to_dict(),
+    config = Blip2Config(vision_config=TOWER.to_dict(), qformer_config=stage2.qformer.config.to_dict(),
                          text_config=language_model.config.to_dict() | {"_name_or_path": ""}, num_query_tokens=QUERIES,
                          image_token_index=tokenizer.convert_tokens_to_ids("<image>"))
     model = Blip2ForConditionalGeneration(config)
-    model.vision_model.load_state_dict(tower.state_dict())
+    model.vision_model.load_state_dict(tower_weights())
     model.qformer.load_state_dict(stage2.qformer.state_dict())
     model.query_tokens.data.copy_(stage2.query_tokens.data)
     model.language_projection.load_state_dict(stage2.language_projection.state_dict())
