@@ -158,6 +158,12 @@ def test_models_by_name_take_a_lessons_own_place_or_stand_beside_it(tmp_path, fu
     assert "BLIP-2 Flan-T5-XL is left out. The real weights of BLIP-2 Flan-T5-XL are not on" in finished.stdout
 
 
+def test_a_model_that_a_lesson_has_no_use_for_is_said(tmp_path):
+    finished = run([LESSONS["9.1"], "--models", "embedded", "--model", "siglip2", "--model", "clip"], tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert "\n--model siglip2 changed nothing here" in finished.stdout
+
+
 def test_a_text_tower_needs_its_picture_tower(tmp_path):
     finished = run([LESSONS["9.3"], "--models", "embedded", "--model", "sbert-clip-multilingual"], tmp_path)
     assert finished.returncode == 2
