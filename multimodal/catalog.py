@@ -239,7 +239,11 @@ def decide(key: str, machine: Machine, models: str = "auto", device: str = "auto
         for model in ladder:
             steps.append(_absence(model, key, steps) if model.key in absent else
                          f"{_called(model, key)} {', and '.join(obstacles[model.key])}")
+    return _twin(key, machine, device, dtype, failed, steps)
 
+
+def _twin(key: str, machine: Machine, device: str, dtype: str, failed: Container[str], steps: list[str]) -> Choice:
+    """The small model that comes with this project. steps: why it takes the place of the real one."""
     twin = MODELS[key if MODELS[key].embedded else "blip2"]
     name = EMBEDDED_NAMES[twin.embedded]
     if twin.key != key:
