@@ -160,7 +160,8 @@ class Lesson:
         used = {model["key"] for model in self.models}
         unused = [name for name in dict.fromkeys(self.options.model or ()) if name not in used]
         if unused and self.section != "9.6":  # which takes them all, and says why where it cannot
-            print(f"\n--model {', '.join(unused)} changed nothing here: 9.6 sets further models beside the lessons' own.")
+            print(f"\n--model {', '.join(unused)} changed nothing here: 9.6 sets further models beside the lessons' "
+                  "own.")
         results = {"section": self.section, "title": self.title, "models": self.models, "figures": self.figures,
                    "seconds": round(time.perf_counter() - self.began, 2), "measures": self.measures}
         path = self.folder / "results.json"

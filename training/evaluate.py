@@ -137,6 +137,9 @@ def score_nouns(table: Table, clip: Embedder, count: int) -> None:
             table.add("place of 10", (seen[plain_light] @ asked.T).argmax(-1) == places)
             asked = clip.read([PLACES_CHINESE[place] for place in PLACES])
             table.add("place of 10, asked in Chinese", (seen[plain_light] @ asked.T).argmax(-1) == places)
+            pictures, scenes = draw_plain(styles, count, SEED, layout=(1,), patterned=1.0)
+            truth = torch.tensor([scene.groups[0].noun for scene in scenes])
+            table.add("noun of 175, on strong patterns", (clip.see(pictures) @ english.T).argmax(-1) == truth)
 
 
 def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:

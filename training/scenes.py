@@ -69,14 +69,14 @@ class SceneMaker:
 
     Args:
         styles: Indices into `sprites.SETS`.
-        augment: Distort the drawings (colour, outline, greyscale, ...) and some of the places, so that models learn
-            shapes, not styles.
+        augment: Distort the drawings (colour, outline, greyscale, ...) so that models learn shapes, not styles.
+        patterned: How often a strong pattern lies over the place.
     """
 
-    def __init__(self, styles: tuple[int, ...] = sprites.SEEN, augment: bool = True):
+    def __init__(self, styles: tuple[int, ...] = sprites.SEEN, augment: bool = True, patterned: float = 0.12):
         self.sprites = sprites.load()
         self.styles = styles
-        self.augment = augment
+        self.augment, self.patterned = augment, patterned
         self.present = self.sprites[:, :, ::8, ::8, 3].any(axis=(2, 3))  # (styles, nouns)
         self.nouns = np.flatnonzero(self.present[list(styles)].any(axis=0))
         self.backgrounds: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -145,7 +145,7 @@ class SceneMaker:
 
     def _compose(self, objects, place, light, rng) -> tuple[Image.Image, np.ndarray]:
         painted, horizon = self._background(place, light, rng)
-        if self.augment and rng.random() < 0.12:
+        if self.patterned and rng.random() < self.patterned:
             painted = backgrounds.unsettle(painted, rng)
         x, y = rng.integers(0, 17, 2)
         picture = Image.fromarray(painted[y:y + PICTURE_SIZE, x:x + PICTURE_SIZE])
@@ -178,9 +178,10 @@ class SceneMaker:
         return picture, owners[coverage.argmax(axis=0)]
 
 
-def draw_plain(styles: tuple[int, ...], count: int, seed: int, **wanted) -> tuple[list[Image.Image], list[Scene]]:
+def draw_plain(styles: tuple[int, ...], count: int, seed: int, patterned: float = 0.0,
+               **wanted) -> tuple[list[Image.Image], list[Scene]]:
     """Pictures without the distortions of training, and their scenes; what is wanted goes to `SceneMaker.draw`."""
-    maker, rng = SceneMaker(styles, augment=False), np.random.default_rng(seed)
+    maker, rng = SceneMaker(styles, augment=False, patterned=patterned), np.random.default_rng(seed)
     drawn = [maker.draw(rng, **wanted) for _ in range(count)]
     return [picture for picture, _, _ in drawn], [scene for _, scene, _ in drawn]
 
