@@ -64,7 +64,7 @@ def find(model: "Model") -> Path | None:
 
 @contextmanager
 def read_frugally() -> Iterator[None]:
-    """While it lasts, `from_pretrained` takes no more memory than the model and one tensor as it stands in the file.
+    """While it lasts, `from_pretrained` takes little more memory than the model: that of a few tensors.
 
     On Linux and macOS transformers maps a file of weights into memory, so that all that is read of it counts until
     somebody needs the room; here each tensor is read by itself, as transformers does it on Windows. And the C library

@@ -25,18 +25,20 @@ sentence-transformers loads the folder too. `world.safetensors` holds what `mult
 that is unlike all that the model was trained on.
 """, """
 `python -m training.clip`: 4,600 steps of 128 pictures, of which the vision tower sees half of the patches and learns to
-name what covers each of them and what stands leftmost and rightmost, then 2,100 steps of 128 pairs with CLIP's
-contrastive loss, one false caption to every picture, and the naming at half weight, then 600 steps of 128 pairs for the
-text tower alone: 66 minutes. In these very weights, the texts for all nouns joined in at step 1,100 of the contrast.
+name what covers each of them and what stands leftmost and rightmost, then 4,500 steps of 128 pairs with CLIP's
+contrastive loss, one false caption to every picture, the texts for all nouns and the naming at half weight, then 800
+steps of 128 pairs for the text tower alone: about an hour and a half. In these very weights, the second part was killed
+and resumed: the texts for all nouns joined in at step 1,100, and the places under strong patterns and the larger share
+of scenes with several kinds of things at step 2,100.
 """),
     "blip": ("Small BLIP", """
 A `BlipForConditionalGeneration` for teaching: the small CLIP's vision tower, which goes on learning, and a text decoder
 of 3 layers, 256 wide, that writes captions of one grammar, in English or, after the beginning `一张照片：`, in Chinese.
 """, """
-`python -m training.vision`, then `python -m training.blip`: 400 steps of distillation to carry CLIP's tower over (two
-minutes), then 2,600 steps of 64 captions, half of them with a prefix, a fifth in Chinese. In these very weights, the
-decoder began as that of an earlier small BLIP, which had such a training behind it, and learned on for 1,300 steps with
-the present tower (16 minutes on one core).
+`python -m training.vision`, then `python -m training.blip`: 400 steps of distillation to carry CLIP's tower over (three
+minutes), then 8,000 steps of 64 captions, half of them with a prefix, a fifth in Chinese. In these very weights, the
+tower began as CLIP's after 2,100 of its 4,500 steps, the decoder as that of an earlier small BLIP, and the first 1,300
+steps saw no patterns; the 6,700 steps after them took 70 minutes on one core.
 """),
     "blip2": ("Small BLIP-2", """
 A `Blip2ForConditionalGeneration` for teaching: a vision tower (frozen), a Q-Former of 4 layers with 16 query tokens
@@ -44,11 +46,12 @@ A `Blip2ForConditionalGeneration` for teaching: a vision tower (frozen), a Q-For
 kinds and writes captions, in English and in Chinese.
 """, """
 `python -m training.opt`: the language model alone, 4,500 steps of 64 texts, and frozen from then on; in these very
-weights 3,500 steps with a quarter of the dialogues in Chinese, then 1,500 with two fifths. `python -m training.blip2`:
-stage 1, 500 steps of contrast, matching and captioning for the Q-Former, and stage 2, 2,500 steps through the frozen
-language model (32 minutes, most of them on one core). The vision tower is the small CLIP's, carried over by
-`training.vision`, and frozen in both stages: {learned:,} parameters learned, those of Q-Former, query tokens and
-projection.
+weights it began as an earlier one, with 3,500 such steps behind it. `python -m training.blip2`: stage 1, 500 steps of
+contrast, matching and captioning for the Q-Former, and stage 2, 6,000 steps through the frozen language model; in these
+very weights stage 1 and 2,500 steps of stage 2 were taken with the tower and the language model as they were before
+their last thousands of steps, and the 3,500 after them took PENDING minutes on one core. The vision tower is the small
+CLIP's, carried over by `training.vision`, and frozen in both stages: {learned:,} parameters learned, those of Q-Former,
+query tokens and projection.
 """),
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
