@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from .clip import VISION
-from .language import Scene, describe, falsify, questions
+from .language import NO_CHINESE, Scene, describe, falsify, questions
 from .loop import CHECKPOINTS, Run, save_half, speed_up
 from .opt import document, encode, pad
 from .pictures import Pool, normalise
@@ -37,7 +37,7 @@ from .vision import tower_weights
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
 TOWER = Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)
-BLANK = 0.03  # the share of scenes of which stage 2 shows a grey picture instead
+BLANK = 0.04  # the share of scenes of which stage 2 shows a grey picture instead
 
 
 def qformer_settings(with_text: bool) -> Blip2QFormerConfig:
@@ -179,18 +179,22 @@ class Stage2(nn.Module):
             self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state)
 
 
-def yes_or_no(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
-    """One question about a scene that is answered with yes or no, in the form of `opt.document`."""
+def ask_the_blind(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
+    """A question about a scene that is answered with yes or no, in the form of `opt.document`, and one of the two
+    answers, whichever falls: somebody is asked who has not seen the scene."""
     turn, = (turn for turn in questions(scene, rng, chinese=bool(rng.random() < 0.4)) if turn.kind == "yes/no")
-    return [(f"Question: {turn.text} Answer:", False), (f" {turn.answer}", True)]
+    other = {"yes": "no", **NO_CHINESE}
+    other |= {no: yes for yes, no in other.items()}
+    answer = turn.answer if rng.random() < 0.5 else other[turn.answer]
+    return [(f"Question: {turn.text} Answer:", False), (f" {answer}", True)]
 
 
 def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, tokenizer: GPT2Tokenizer, pool: Pool,
                  steps: int, rng: np.random.Generator) -> Run:
     """Learn to caption and to answer through the frozen language model.
 
-    Of a grey picture, questions with yes or no are asked all the same, and either answer is right half of the time:
-    where nothing can be seen, no wording of a question should make one answer likelier than the other.
+    Of a grey picture, questions with yes or no are asked all the same, and either answer is as good as the other: where
+    nothing can be seen, no wording of a question should make one likelier.
     """
     run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3)
     words = language_model.get_input_embeddings()
@@ -199,7 +203,7 @@ def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, 
         pixels, records = pool.batch(BATCH, rng)
         scenes, hidden = [decode(record) for record in records], rng.random(BATCH) < BLANK
         pixels[torch.from_numpy(hidden)] = grey
-        encoded = [encode(tokenizer, [("</s>", False), *(yes_or_no if blind else document)(scene, rng)],
+        encoded = [encode(tokenizer, [("</s>", False), *(ask_the_blind if blind else document)(scene, rng)],
                           everything=False) for scene, blind in zip(scenes, hidden)]
         ids, labels = (pad(column, value) for column, value in zip(zip(*encoded), (tokenizer.pad_token_id, -100)))
         with torch.autocast("cpu", torch.bfloat16):
@@ -215,7 +219,7 @@ def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stage1-steps", type=int, default=500)
-    parser.add_argument("--stage2-steps", type=int, default=6000)
+    parser.add_argument("--stage2-steps", type=int, default=6800)
     parser.add_argument("--seed", type=int, default=12)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
