@@ -226,8 +226,7 @@ lesson.save(figures.map_rows(
 # ## Captions: how to choose the next word
 #
 # **Greedy** takes the likeliest word each time, **beam search** keeps the three likeliest sentences, **nucleus
-# sampling** draws from the words that make up 90% of the probability (Holtzman et al. 2020). A prompt such as "a
-# photo of" is a beginning that the model must go on from.
+# sampling** draws from the words that make up 90% of the probability (Holtzman et al. 2020). A prompt may begin them.
 
 # %%
 lesson.step("Captions")

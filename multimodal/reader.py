@@ -19,11 +19,14 @@ from .images import open_picture, upright_rgb
 if TYPE_CHECKING:
     import torch
 
+MARGIN = 1.25  # how much larger than what the model needs a JPEG must still be where it is decoded smaller
+
 
 def read_pixels(path: str | Path, image_processor) -> np.ndarray:
     """One picture file, scaled and cropped as the image processor of a CLIP or BLIP does it: uint8 (height, width, 3).
 
-    A JPEG is decoded at a half, a quarter or an eighth of its size where that is still as large as the model needs.
+    A JPEG is decoded at a half, a quarter or an eighth of its size where that is still a quarter larger than what the
+    model needs. (Decoded at 1.14 times, one of the gallery's pictures had a cosine of 0.9989 to its true embedding.)
 
     Raises:
         Exception: The file is no good; `images.open_picture` says in a sentence why.
@@ -34,7 +37,7 @@ def read_pixels(path: str | Path, image_processor) -> np.ndarray:
         whole = image.size
         if whole[0] * whole[1] > (Image.MAX_IMAGE_PIXELS or sys.maxsize):
             raise Image.DecompressionBombError
-        image.draft(None, (edge, edge))
+        image.draft(None, (int(MARGIN * edge),) * 2)
         image.load()
         reduction = round(max(whole) / max(image.size))
         upright = upright_rgb(image)

@@ -23,7 +23,7 @@ NAMES = ("contrast alone", "and false captions in it", "and each compared with t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=300, help="of each of the five runs (default 300)")
+    parser.add_argument("--steps", type=int, default=200, help="of each of the five runs (default 200)")
     parser.add_argument("--count", type=int, default=1000, help="scenes for each test (default 1000)")
     options = parser.parse_args()
     pool, tokenizer = Pool(), CLIPTokenizer.from_pretrained(TOKENIZER)
@@ -56,7 +56,7 @@ def main() -> None:
     print("\n".join(rows))
     (CHECKPOINTS / "ABLATION.md").write_text(
         "# What each kind of training brings to the small CLIP\n\nWritten by `python -m training.ablation`: the second "
-        "phase made short, from the same tower that has learned to see, with one more loss in each row; "
+        "phase made short, from the same tower that has learned to see, with one more loss in each row. Measured on "
         f"{options.count} scenes that training never used.\n\n" + "\n".join(rows) + "\n", encoding="utf-8")
 
 

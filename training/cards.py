@@ -48,10 +48,10 @@ kinds and writes captions, in English and in Chinese.
 `python -m training.opt`: the language model alone, 4,500 steps of 64 texts, and frozen from then on; in these very
 weights it began as an earlier one, with 3,500 such steps behind it. `python -m training.blip2`: stage 1, 500 steps of
 contrast, matching and captioning for the Q-Former, and stage 2, 6,800 steps through the frozen language model; in these
-very weights stage 1 and 2,500 steps of stage 2 were taken with the tower and the language model as they were before their
-last thousands of steps, the 4,300 after them took 38 minutes on one core, and from step 6,000 on either answer to a
-question about a grey picture was as good as the other, whatever its wording. The vision tower is the small
-CLIP's, carried over by `training.vision`, and frozen in both stages: {learned:,} parameters learned, those of Q-Former,
+very weights stage 1 and 2,500 steps of stage 2 were taken with the tower and the language model as they were before
+their last thousands of steps, the 4,300 after them took 38 minutes on one core, and from step 6,000 on either answer to
+a question about a grey picture was as good as the other, whatever its wording. The vision tower is the small CLIP's,
+carried over by `training.vision`, and frozen in both stages: {learned:,} parameters learned, those of Q-Former,
 query tokens and projection.
 """),
 }
