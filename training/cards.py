@@ -37,8 +37,9 @@ of 3 layers, 256 wide, that writes captions of one grammar, in English or, after
 """, """
 `python -m training.vision`, then `python -m training.blip`: 400 steps of distillation to carry CLIP's tower over (three
 minutes), then 8,000 steps of 64 captions, half of them with a prefix, a fifth in Chinese. In these very weights, the
-tower began as CLIP's after 2,100 of its 4,500 steps, the decoder as that of an earlier small BLIP, and the first 1,300
-steps saw no patterns; the 6,700 steps after them took 70 minutes on one core.
+tower began as CLIP's after 2,100 of its 4,500 steps, the decoder as that of an earlier small BLIP. The loss curve jumps
+at step 1,300: from there on, places may lie under strong patterns, scenes with several kinds of things are drawn more
+often, and the rate is high again. Those 6,700 steps took 70 minutes on one core.
 """),
     "blip2": ("Small BLIP-2", """
 A `Blip2ForConditionalGeneration` for teaching: a vision tower (frozen), a Q-Former of 4 layers with 16 query tokens
