@@ -287,7 +287,7 @@ sheet = range(0, len(asked), len(asked) // 12)[:12]  # evenly spaced, not hand-p
 lesson.save(figures.picture_grid(
     [opened[asked[row][0]] for row in sheet],
     [f"{texts[row]} {answers[row]}" + ("" if right[row] else f" (right: {asked[row][1].answer})") for row in sheet],
-    f"{sum(right[row] for row in sheet)} of {len(sheet)} answers are right (green), the others wrong (orange)",
+    f"{sum(right[row] for row in sheet)} of {len(sheet)} answers are right (green; orange: wrong)",
     edge_colours=[figures.COLOURS[2 if right[row] else 1] for row in sheet]), "questions")
 
 # %% [markdown]
