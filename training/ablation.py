@@ -8,13 +8,12 @@ import argparse
 
 import numpy as np
 import torch
-from transformers import CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
+from transformers import CLIPModel, CLIPTokenizer
 
-from .clip import LOSSES, TOKENIZER, Heads, configuration, train_both
+from .clip import LOSSES, TOKENIZER, Heads, configuration, make_processor, train_both
 from .evaluate import FALSE, Embedder, Table, score_captions_apart, score_nouns
 from .loop import CHECKPOINTS
 from .pictures import Pool
-from .scenes import PICTURE_SIZE
 from .sprites import CACHE, HELD_OUT, STYLES
 
 NAMES = ("contrast alone", "and false captions in it", "and each compared with the true one",
@@ -27,9 +26,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="scenes for each test (default 1000)")
     options = parser.parse_args()
     pool, tokenizer = Pool(), CLIPTokenizer.from_pretrained(TOKENIZER)
-    processor = CLIPProcessor(CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE},
-                                                    crop_size={"height": PICTURE_SIZE, "width": PICTURE_SIZE}),
-                              tokenizer)
+    processor = make_processor(tokenizer)
     seen = torch.load(CACHE / "clip-vision.pt", weights_only=True)["model"]
     # Column: how its row in the evaluation begins.
     columns = {"text finds its picture": "text finds its picture",

@@ -72,6 +72,13 @@ def configuration(tokenizer: CLIPTokenizer) -> CLIPConfig:
                       projection_dim=WIDTH)
 
 
+def make_processor(tokenizer: CLIPTokenizer) -> CLIPProcessor:
+    return CLIPProcessor(
+        image_processor=CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE},
+                                              crop_size={"height": PICTURE_SIZE, "width": PICTURE_SIZE}),
+        tokenizer=tokenizer)
+
+
 class Heads(nn.Module):
     """What the vision tower answers while it learns to see; thrown away afterwards."""
 
@@ -327,12 +334,8 @@ def main() -> None:
     train_text(model, tokenizer, pool, options.text_steps, rng)
 
     folder = CHECKPOINTS / "clip"
-    processor = CLIPProcessor(
-        image_processor=CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE},
-                                              crop_size={"height": PICTURE_SIZE, "width": PICTURE_SIZE}),
-        tokenizer=tokenizer)
     save_half(model, folder)
-    processor.save_pretrained(folder)
+    make_processor(tokenizer).save_pretrained(folder)
     run.draw(folder)
     print(f"saved {folder}")
 
