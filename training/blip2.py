@@ -218,8 +218,8 @@ def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stage1-steps", type=int, default=500)
-    parser.add_argument("--stage2-steps", type=int, default=6800)
+    parser.add_argument("--stage1-steps", type=int, default=1000)
+    parser.add_argument("--stage2-steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=12)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

@@ -92,6 +92,7 @@ class Heads(nn.Module):
         self.total = nn.Linear(WIDTH, 3)
         self.place = nn.Linear(WIDTH, len(backgrounds.PLACES))
         self.light = nn.Linear(WIDTH, len(backgrounds.LIGHTS))
+        self.colours = nn.Linear(WIDTH, len(COLOURS))
         self.patch_colour = nn.Linear(WIDTH, len(COLOURS) + 1)
 
     def forward(self, hidden: torch.Tensor, pooled: torch.Tensor, records: np.ndarray,
@@ -134,10 +135,15 @@ class Heads(nn.Module):
         for head, target in ((self.first, groups[:, 0, 0]), (self.last, last)):
             loss = loss + 0.5 * F.cross_entropy(head(pooled[several]).float(), target[several])
 
-        present = torch.zeros(len(records), len(NOUNS))
-        for i in range(3):
-            present[there[:, i], groups[there[:, i], i, 0]] = 1
-        loss = loss + F.cross_entropy(self.nouns(pooled).float(), present / present.sum(1, keepdim=True))
+        # Which nouns are there, and in which colours.
+        for head, kind, weight in ((self.nouns, 0, 1.0), (self.colours, 2, 0.3)):
+            present = torch.zeros(len(records), head.out_features)
+            for i in range(3):
+                rows = there[:, i] & (groups[:, i, kind] >= 0)
+                present[rows, groups[rows, i, kind]] = 1
+            rows = present.any(1)  # not everything has a colour that could be named
+            loss = loss + weight * F.cross_entropy(head(pooled[rows]).float(),
+                                                   present[rows] / present[rows].sum(1, keepdim=True))
         total = groups[..., 1].sum(1) - 1
         for head, target in ((self.total, total), (self.place, torch.from_numpy(records["place"].copy()).long()),
                              (self.light, torch.from_numpy(records["light"].copy()).long())):
