@@ -87,9 +87,9 @@ def open_picture(path: str | Path) -> Image.Image:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """An opened picture turned as its EXIF data says, in RGB, on white where it is transparent."""
+    """An opened picture turned as its EXIF data says (in place), in RGB, on white where it is transparent."""
     with suppress(Exception):  # broken metadata does not make a broken picture
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     if image.mode == "F" or image.mode.startswith("I"):
         levels = np.nan_to_num(np.asarray(image, np.float32))
         white = 65535 if image.mode != "F" else max(float(levels.max()), 1e-9)
@@ -98,7 +98,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def pictures_in(folder: str | Path) -> list[Path]:

@@ -39,10 +39,11 @@ def read_pixels(path: str | Path, image_processor) -> np.ndarray:
             raise Image.DecompressionBombError
         image.draft(None, (int(MARGIN * edge),) * 2)
         image.load()
-        reduction = round(max(whole) / max(image.size))
+        decoded = image.size
+        reduction = round(max(whole) / max(decoded))
         upright = upright_rgb(image)
-        if upright.size != image.size:
-            whole = whole[::-1]
+    if upright.size != decoded:
+        whole = whole[::-1]
     if not size.shortest_edge:  # BLIP squeezes the whole picture into its square.
         width, height = size.width, size.height
         crop = size
