@@ -1,5 +1,7 @@
 """What the embedded models are trained with: captions that are true, false ones that are not, runs that go on."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,33 @@ def test_a_false_caption_is_false_in_one_respect(how):
         assert len(false.groups) == len(scene.groups)
         assert differing == (2 if how == "order" else 1)
     assert found > 20
+
+
+@pytest.mark.parametrize("how", ["count", "object", "colour"])
+def test_true_and_false_captions_are_worded_alike(how):
+    """Else the wording would give away which is which."""
+    rng = np.random.default_rng(4)
+    for seed, scene in enumerate(scenes(200)):
+        false = language.falsify(scene, rng, how)
+        if false is None:
+            continue
+        for vary, say in ((language.vary_caption, language.phrase), (language.vary_caption_chinese,
+                                                                     language.phrase_chinese)):
+            texts = []
+            for said in (scene, false):
+                text = vary(said, np.random.default_rng(seed), complete=True)
+                for group in said.groups:
+                    words = say(group, language.colour_is_worth_saying(group))
+                    assert words in text
+                    text = text.replace(words, "_")
+                texts.append(text.replace("there are", "there is"))
+            assert texts[0] == texts[1]
+
+
+def test_no_false_caption_counts_more_things_than_a_scene_holds():
+    rng = np.random.default_rng(5)
+    false = [language.falsify(scene, rng, "count") for scene in scenes(200)]
+    assert max(sum(group.count for group in scene.groups) for scene in false if scene) == 3
 
 
 @pytest.mark.parametrize("chinese", [False, True])
@@ -89,3 +118,21 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path, monkeypatch):
     straight = train("straight", 200)
     train("killed", 120)  # its last saved state is that after 100 steps
     assert torch.allclose(train("killed", 200), straight, atol=1e-6)
+
+
+def test_a_run_starts_anew_when_what_it_begins_with_has_been_trained_since(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CACHE", tmp_path)
+
+    def train(name: str, **settings) -> loop.Run:
+        model = nn.Linear(8, 4)
+        run = loop.Run(name, model, 3, np.random.default_rng(0), **settings)
+        for _ in run:
+            run.update(model(torch.ones(1, 8)).sum(), 1)
+        return run
+
+    train("tower")
+    train("head", after=("tower",))
+    train("tower")  # has nothing left to do
+    assert loop.Run("head", nn.Linear(8, 4), 3, np.random.default_rng(0), after=("tower",)).step == 3
+    os.utime(tmp_path / "tower.pt")
+    assert loop.Run("head", nn.Linear(8, 4), 3, np.random.default_rng(0), after=("tower",)).step == 0

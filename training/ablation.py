@@ -17,7 +17,7 @@ from .pictures import Pool
 from .sprites import CACHE, HELD_OUT, STYLES
 
 NAMES = ("contrast alone", "and false captions in it", "and each compared with the true one",
-         "and every noun asked of single things", "and patches, sides and numbers named on")
+         "and every noun asked of single things", "and patches, sides, numbers and colours named on")
 
 
 def main() -> None:

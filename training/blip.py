@@ -81,8 +81,9 @@ def main() -> None:
     pool = Pool()
     if not TOKENIZER.exists():  # A run that goes on must go on with the same token ids.
         scenes = [decode(record) for record in pool.parts[0][1][:6000]]
+        words = np.random.default_rng(options.seed)  # Not `rng`: the batches are the same if a tokenizer is there.
         train_tokenizer([f"{caption(s)} {caption_chinese(s)}" for s in scenes] + [*PREFIXES, CHINESE_PREFIX] +
-                        [turn.text for s in scenes for turn in dialogue(s, rng)]).save_pretrained(TOKENIZER)
+                        [turn.text for s in scenes for turn in dialogue(s, words)]).save_pretrained(TOKENIZER)
     tokenizer = BertTokenizer.from_pretrained(TOKENIZER)
     model = BlipForConditionalGeneration(BlipConfig(
         text_config=BlipTextConfig(**text_settings(tokenizer)).to_dict(),
@@ -93,7 +94,8 @@ def main() -> None:
     see = speed_up(model.vision_model)
     heads = Heads()
     heads.load_state_dict(trained_heads())
-    run = Run("blip", nn.ModuleList([model, heads]), options.steps, rng, matrix_rate=0.006, other_rate=7e-4)
+    run = Run("blip", nn.ModuleList([model, heads]), options.steps, rng, matrix_rate=0.006, other_rate=7e-4,
+              after=("tower",))
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         inputs = caption_batch(records, tokenizer, rng)
@@ -102,7 +104,7 @@ def main() -> None:
             logits = model.text_decoder(
                 input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
                 encoder_hidden_states=output.last_hidden_state).logits
-            seeing, right = heads(output.last_hidden_state, output.last_hidden_state[:, 0], records)
+            seeing, right = heads(output.last_hidden_state, records)
         captioning = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(),
                                                  inputs["labels"][:, 1:].flatten())
         run.update(captioning + 0.3 * seeing, BATCH, captioning=captioning.item(), patches_right=right)

@@ -37,7 +37,7 @@ from .vision import tower_weights
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
 TOWER = Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)
-BLANK = 0.04  # the share of scenes of which stage 2 shows a grey picture instead
+BLANK = 0.04  # the share of scenes of which stage 2 shows an empty picture instead
 
 
 def qformer_settings(with_text: bool) -> Blip2QFormerConfig:
@@ -143,7 +143,7 @@ def frozen_tower() -> Callable[[torch.Tensor], torch.Tensor]:
 def train_stage1(stage1: Stage1, see: Callable, tokenizer: GPT2Tokenizer, pool: Pool, steps: int,
                  rng: np.random.Generator) -> None:
     """Learn to take from a picture what its caption says. see: from `frozen_tower`."""
-    run = Run("blip2-stage1", stage1, steps, rng, matrix_rate=0.01, other_rate=1e-3)
+    run = Run("blip2-stage1", stage1, steps, rng, matrix_rate=0.01, other_rate=1e-3, after=("tower", "opt"))
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         scenes = [decode(record) for record in records]
@@ -193,16 +193,15 @@ def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, 
                  steps: int, rng: np.random.Generator) -> Run:
     """Learn to caption and to answer through the frozen language model.
 
-    Of a grey picture, questions with yes or no are asked all the same, and either answer is as good as the other: where
-    nothing can be seen, no wording of a question should make one likelier.
+    Of an empty picture, of any one colour, questions with yes or no are asked all the same, and the answer to learn is
+    yes or no at random: where nothing can be seen, no wording of a question should make one likelier.
     """
-    run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3)
+    run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3, after=("blip2-stage1",))
     words = language_model.get_input_embeddings()
-    grey = normalise(torch.full((1, PICTURE_SIZE, PICTURE_SIZE, 3), 128, dtype=torch.uint8))
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         scenes, hidden = [decode(record) for record in records], rng.random(BATCH) < BLANK
-        pixels[torch.from_numpy(hidden)] = grey
+        pixels[torch.from_numpy(hidden)] = normalise(torch.from_numpy(rng.integers(256, size=(hidden.sum(), 1, 1, 3))))
         encoded = [encode(tokenizer, [("</s>", False), *(ask_the_blind if blind else document)(scene, rng)],
                           everything=False) for scene, blind in zip(scenes, hidden)]
         ids, labels = (pad(column, value) for column, value in zip(zip(*encoded), (tokenizer.pad_token_id, -100)))

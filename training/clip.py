@@ -11,7 +11,7 @@ more captions that name no place.
 
 import argparse
 import json
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 import numpy as np
 import torch
@@ -95,24 +95,25 @@ class Heads(nn.Module):
         self.colours = nn.Linear(WIDTH, len(COLOURS))
         self.patch_colour = nn.Linear(WIDTH, len(COLOURS) + 1)
 
-    def forward(self, hidden: torch.Tensor, pooled: torch.Tensor, records: np.ndarray,
+    def forward(self, hidden: torch.Tensor, records: np.ndarray,
                 kept: torch.Tensor | None = None) -> tuple[torch.Tensor, float]:
         """The loss, and the share of object patches named right.
 
         Args:
-            hidden: Last hidden state (batch, 1 + patches, 256). pooled: normalised class token (batch, 256).
+            hidden: Last hidden state after the tower's last normalisation (batch, 1 + patches, 256).
             records: The scenes (batch,), see `scenes.RECORD`.
             kept: Which patches `hidden` holds, (batch, patches); all 49 if None.
         """
+        pooled = hidden[:, 0]  # the class token
         patches = torch.from_numpy(records["patches"].reshape(len(records), -1).copy()).long()  # (batch, 49)
         position = torch.arange(PATCHES * PATCHES).expand(len(records), -1)
         if kept is not None:
             patches, position = patches.gather(1, kept), kept
         patch_logits = self.patch_noun(hidden[:, 1:]).float()
         # Most patches are background: the few that are not count five times.
-        weight = torch.ones(NO_NOUN + 1)
-        weight[NO_NOUN] = 0.2
-        loss = F.cross_entropy(patch_logits.flatten(0, 1), patches.flatten(), weight)
+        weights = torch.ones(NO_NOUN + 1)
+        weights[NO_NOUN] = 0.2
+        loss = F.cross_entropy(patch_logits.flatten(0, 1), patches.flatten(), weights)
 
         groups = torch.from_numpy(records["groups"].copy()).long()  # (batch, 3, [noun, count, colour])
         there = groups[..., 1] > 0
@@ -165,16 +166,15 @@ def choose_patches(records: np.ndarray, rng: np.random.Generator) -> torch.Tenso
     return torch.from_numpy(np.argsort(-scores, axis=1)[:, :GLANCE].copy())
 
 
-def glance(tower: CLIPVisionModel, pixels: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def glance(tower: CLIPVisionModel, pixels: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """The tower's forward pass over some of the patches (FLIP, Li et al. 2023): what it does not see costs nothing.
 
-    Returns the last hidden state (batch, 1 + kept, 256) and the class token after its normalisation (batch, 256).
+    Returns the last hidden state after the last normalisation, (batch, 1 + kept, 256).
     """
     tokens = tower.embeddings(pixels)  # (batch, 50, 256)
     rows = torch.cat([torch.zeros_like(kept[:, :1]), kept + 1], dim=1)  # the class token comes first
     tokens = tokens.gather(1, rows[..., None].expand(-1, -1, WIDTH))
-    hidden = tower.encoder(inputs_embeds=tower.pre_layrnorm(tokens)).last_hidden_state
-    return hidden, tower.post_layernorm(hidden[:, 0])
+    return tower.post_layernorm(tower.encoder(inputs_embeds=tower.pre_layrnorm(tokens)).last_hidden_state)
 
 
 def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np.random.Generator) -> None:
@@ -186,13 +186,13 @@ def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np
         pixels, records = pool.batch(BATCH, rng)
         kept = choose_patches(records, rng)
         with torch.autocast("cpu", torch.bfloat16):
-            loss, right = heads(*fast_glance(model.vision_model, pixels, kept), records, kept)
+            loss, right = heads(fast_glance(model.vision_model, pixels, kept), records, kept)
         run.update(loss, BATCH, patches_right=right)
 
 
 def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed: float,
-                 place_alone: bool) -> tuple[str, str]:
-    """A true caption of a scene and one that is false in a single respect.
+                 place_alone: bool) -> tuple[str, str, Scene]:
+    """A true caption of a scene, one that is false in a single respect, and the scene of which that would be true.
 
     Args:
         chinese: How often both are in Chinese. placed: how often the true one says the place.
@@ -201,7 +201,7 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
     in_chinese = bool(rng.random() < chinese)
     if place_alone:
         false = falsify(scene, rng, "place")
-        return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese)
+        return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese), false
     false = None
     while false is None:
         false = falsify(scene, rng)
@@ -211,7 +211,26 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
     seed = int(rng.integers(2**31))
     alike = rng.random() < 0.5
     true = vary(scene, np.random.default_rng(seed) if alike else rng, alike, placed)
-    return true, vary(false, np.random.default_rng(seed), True)
+    return true, vary(false, np.random.default_rng(seed), True), false
+
+
+def may_fit(said: Sequence[Scene], place_alone: np.ndarray, seen: Sequence[Scene]) -> torch.Tensor:
+    """Whether the caption of a scene may be true of a picture: "a cat" is, of every picture with a cat.
+
+    Args:
+        place_alone: Which captions say nothing but the place, (captions,).
+
+    Returns (pictures, captions).
+    """
+    def nouns(scene: Scene) -> set[int]:
+        return {group.noun for group in scene.groups}
+
+    def places(scene: Scene) -> set[str]:
+        return {scene.place, scene.light} - {"day"}
+
+    claims = [(alone, places(scene) if alone else nouns(scene)) for scene, alone in zip(said, place_alone)]
+    return torch.tensor([[bool(claim & where) if alone else claim <= what for alone, claim in claims]
+                         for what, where in ((nouns(scene), places(scene)) for scene in seen)])
 
 
 def read(model: CLIPModel, tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
@@ -235,20 +254,18 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     """
     place_alone = rng.random(len(scenes)) < 0.06
     pairs = [caption_pair(scene, rng, chinese, placed, alone) for scene, alone in zip(scenes, place_alone)]
-    texts = [true for true, _ in pairs] + [false for _, false in pairs]
-    text_embeddings = read(model, tokenizer, texts)
+    trues, falses, false_scenes = zip(*pairs)
+    text_embeddings = read(model, tokenizer, [*trues, *falses])
     scale = model.logit_scale.clamp(max=np.log(100)).exp()
     # (batch, 2 batch): true captions, then false ones
     logits = scale * F.normalize(image_embeddings.float(), dim=-1) @ F.normalize(text_embeddings.float(), dim=-1).T
     # Among hundreds of captions the nouns decide; in the comparison only what makes the false one false does.
     comparison = F.softplus(logits.diagonal(len(scenes)) - logits.diagonal()).mean()
-    # "A cat" is true of every picture with a cat: no contrast between a picture and a caption that may fit it.
-    nouns = [{group.noun for group in scene.groups} for scene in scenes]
-    places = [{scene.place, scene.light} - {"day"} for scene in scenes]
-    also_true = torch.tensor([[bool(places[i] & places[j]) if place_alone[j] else nouns[j] <= nouns[i]
-                               for j in range(len(scenes))] for i in range(len(scenes))]).fill_diagonal_(False)
-    true_logits = logits[:, :len(scenes)].masked_fill(also_true, -100)
-    candidates = torch.cat([true_logits, logits[:, len(scenes):]], dim=1) if false_captions else true_logits
+    # No contrast between a picture and another's caption, true or false, that may fit it as well.
+    true_logits, false_logits = (
+        some.masked_fill(may_fit(said, place_alone, scenes).fill_diagonal_(False), -100)
+        for some, said in ((logits[:, :len(scenes)], scenes), (logits[:, len(scenes):], false_scenes)))
+    candidates = torch.cat([true_logits, false_logits], dim=1) if false_captions else true_logits
     labels = torch.arange(len(scenes))
     loss = (F.cross_entropy(candidates, labels) + F.cross_entropy(true_logits.T, labels)) / 2
     return loss, comparison, (candidates.argmax(1) == labels).float().mean().item()
@@ -275,23 +292,26 @@ def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: P
                rng: np.random.Generator, name: str = "clip", losses: Container[str] = LOSSES) -> Run:
     """Phase two: CLIP's contrastive loss over both towers, and beside it, at half weight, the comparison with a false
     caption, the naming of nouns and the naming of patches. `training.ablation` leaves some of them out."""
-    run = Run(name, nn.ModuleList([model, heads]), steps, rng, matrix_rate=0.008, other_rate=8e-4)
+    run = Run(name, nn.ModuleList([model, heads]), steps, rng, matrix_rate=0.008, other_rate=8e-4,
+              after=("clip-vision",))
     see = speed_up(model.vision_model)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
+        words = np.random.default_rng(rng.integers(2**32))  # so that runs with fewer losses see the same batches
         with torch.autocast("cpu", torch.bfloat16):
             output = see(pixel_values=pixels)
             embeddings, scenes = model.visual_projection(output.pooler_output), [decode(record) for record in records]
-            loss, comparison, matched = contrast(model, tokenizer, embeddings, scenes, rng, chinese=0.3, placed=0.85,
+            loss, comparison, matched = contrast(model, tokenizer, embeddings, scenes, words, chinese=0.3, placed=0.85,
                                                  false_captions="false captions" in losses)
             measures = {"contrastive": loss.item(), "matched": matched}
             if "comparison" in losses:
                 loss = loss + 0.5 * comparison
             if "nouns" in losses:
-                naming = name_nouns(model, tokenizer, embeddings, scenes, rng, chinese=0.3)
+                naming = name_nouns(model, tokenizer, embeddings, scenes, words, chinese=0.3)
                 loss, measures["naming"] = loss + 0.5 * naming, naming.item()
             if "patches" in losses:
-                seeing, measures["patches_right"] = heads(output.last_hidden_state, output.pooler_output, records)
+                hidden = model.vision_model.post_layernorm(output.last_hidden_state)
+                seeing, measures["patches_right"] = heads(hidden, records)
                 loss = loss + 0.5 * seeing
         run.update(loss, BATCH, **measures)
     return run
@@ -301,7 +321,7 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
     """Phase three: the vision tower is finished, the text tower and both projections learn on (LiT, Zhai et al. 2022),
     with more Chinese and with more captions that name things and no place, as people search."""
     model.vision_model.requires_grad_(False)
-    run = Run("clip-text", model, steps, rng, matrix_rate=0.004, other_rate=5e-4)
+    run = Run("clip-text", model, steps, rng, matrix_rate=0.004, other_rate=5e-4, after=("clip",))
     see = speed_up(model.vision_model)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
@@ -329,8 +349,9 @@ def main() -> None:
     pool = Pool()
     if not TOKENIZER.exists():  # A run that goes on must go on with the same token ids.
         scenes = [decode(record) for record in pool.parts[0][1][:6000]]
-        texts = [vary(scene, rng) for scene in scenes for vary in (vary_caption, vary_caption_chinese)]
-        texts += [place_caption(scene, rng, chinese) for scene in scenes[:500] for chinese in (False, True)]
+        words = np.random.default_rng(options.seed)  # Not `rng`: the batches are the same if a tokenizer is there.
+        texts = [vary(scene, words) for scene in scenes for vary in (vary_caption, vary_caption_chinese)]
+        texts += [place_caption(scene, words, chinese) for scene in scenes[:500] for chinese in (False, True)]
         train_tokenizer(texts).save_pretrained(TOKENIZER)
     tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
     model, heads = CLIPModel(configuration(tokenizer)), Heads()

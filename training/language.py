@@ -231,8 +231,11 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
     elif how == "count":
         if groups[i].name in MEASURED:
             return None
-        count = int(rng.choice([c for c in (1, 2, 3) if c != groups[i].count]))
-        groups[i] = Group(groups[i].noun, count, groups[i].colour)
+        room = 3 - sum(group.count for group in groups)  # no scene holds more than three things
+        counts = [c for c in range(1, groups[i].count + room + 1) if c != groups[i].count]
+        if not counts:
+            return None
+        groups[i] = Group(groups[i].noun, int(rng.choice(counts)), groups[i].colour)
     elif how == "object":
         absent = absent_noun(scene, rng)
         if groups[i].count > 1 and NOUNS[absent].english in MEASURED:
@@ -244,7 +247,9 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
         others = [c for c in range(len(COLOURS)) if c != groups[i].colour]
         groups[i] = Group(groups[i].noun, groups[i].count, int(rng.choice(others)))
     else:
-        return Scene(scene.groups, str(rng.choice([p for p in PLACE_PHRASES if p not in (scene.place, scene.light)])))
+        lit = scene.light != "day"
+        places = [p for p in PLACE_PHRASES if p != scene.place and not (lit and p in LIGHTS_CHINESE)]
+        return Scene(scene.groups, str(rng.choice(places)), scene.light)
     return Scene(tuple(groups), scene.place, scene.light)
 
 
@@ -277,7 +282,8 @@ def caption_chinese(scene: Scene) -> str:
 def vary_caption_chinese(scene: Scene, rng: np.random.Generator, complete: bool = False, placed: float = 0.8) -> str:
     """`vary_caption` in Chinese."""
     placed = 1 if complete else placed
-    if len(scene.groups) == 1 and scene.groups[0].count == 1 and rng.random() < 0.25 and not complete:
+    # Complete captions draw the same numbers whatever the scene, so that a false one can have a true one's very words.
+    if not complete and len(scene.groups) == 1 and scene.groups[0].count == 1 and rng.random() < 0.25:
         objects = [scene.groups[0].chinese]
     else:
         objects = [phrase_chinese(g, colour_is_worth_saying(g) and (complete or rng.random() < 0.6))
@@ -287,7 +293,7 @@ def vary_caption_chinese(scene: Scene, rng: np.random.Generator, complete: bool 
         rng.shuffle(objects)
     words = _with_sides_chinese(objects) if with_sides else join_chinese(objects)
     place = str(rng.choice(["", "在"], p=[0.8, 0.2])) + where_chinese(scene)
-    if scene.place in LIGHTS_CHINESE and rng.random() < 0.5:
+    if rng.random() < 0.5 and scene.place in LIGHTS_CHINESE:
         place = LIGHTS_CHINESE[scene.place]
     if rng.random() < placed and (placed == 1 or scene.place != "plain" or rng.random() < 0.4):
         if with_sides:

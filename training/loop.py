@@ -4,7 +4,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +31,12 @@ class Run:
         rng: What draws the batches. Its state is saved too, so that a run that goes on does not see the same again.
         matrix_rate: Muon's learning rate.
         other_rate: AdamW's learning rate.
+        after: Names of the runs whose weights this one begins with. If one of them has been trained since, it starts
+            from its beginning.
     """
 
     def __init__(self, name: str, model: nn.Module, steps: int, rng: np.random.Generator, matrix_rate: float = 0.01,
-                 other_rate: float = 1e-3):
+                 other_rate: float = 1e-3, after: Sequence[str] = ()):
         self.name, self.model, self.steps, self.rng, self.step = name, model, steps, rng, 0
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
@@ -47,7 +49,8 @@ class Run:
         self.path = CACHE / f"{name}.pt"
         self.sums: dict[str, float] = {}
         self.since = self.saved = time.monotonic()
-        if self.path.exists():
+        trained = max([_modified(CACHE / f"{other}.pt") for other in after], default=0)
+        if _modified(self.path) > trained:
             state = torch.load(self.path, weights_only=True)
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"]):
@@ -58,10 +61,12 @@ class Run:
         print(f"{name}: {learned:,} parameters learn, step {self.step} of {steps}", flush=True)
 
     def __iter__(self):
+        if self.step >= self.steps:
+            return
         while self.step < self.steps:
             yield self.step
             self.step += 1
-        self.save(self.steps)
+        self.save(self.step)
 
     def update(self, loss: torch.Tensor, samples: int, **measures: float) -> None:
         """One optimiser step on `loss`; the measures are averaged over fifty steps and printed."""
@@ -104,6 +109,11 @@ class Run:
         axes.plot([point["step"] for point in self.history], [point["loss"] for point in self.history])
         axes.set(xlabel="step", ylabel="loss", title=f"{self.name}: training loss")
         figure.savefig(folder / "training_loss.png", dpi=80)
+
+
+def _modified(path: Path) -> float:
+    """When a file was last written; 0 if there is none."""
+    return path.stat().st_mtime if path.exists() else 0
 
 
 def speed_up(function: Callable) -> Callable:

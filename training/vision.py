@@ -70,7 +70,7 @@ def main() -> None:
     target = BlipVisionModel(BlipVisionConfig(**VISION))
     target.set_attn_implementation("eager")
     carry_over(source, target, pool.batch(256, rng)[0])
-    run = Run("tower", target, options.steps, rng, matrix_rate=0.002, other_rate=5e-4)
+    run = Run("tower", target, options.steps, rng, matrix_rate=0.002, other_rate=5e-4, after=("clip-text",))
     for _ in run:
         pixels, _records = pool.batch(BATCH, rng)
         with torch.autocast("cpu", torch.bfloat16):
