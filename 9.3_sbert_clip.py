@@ -36,7 +36,7 @@ for path in options.image or ():
 choice = catalog.choose("sbert-clip", options)
 lesson.use(choice)
 with choice.loading() as settings:
-    model = SentenceTransformer(choice.path, device=choice.device, model_kwargs=settings)
+    model = SentenceTransformer(choice.path, device=choice.device, model_kwargs=settings, local_files_only=True)
 gallery = images.gallery()
 gallery_pictures = [sample.image for sample in gallery]
 
@@ -134,7 +134,8 @@ if "sbert-clip-multilingual" in (options.model or ()):
                         "--models hub fetches both.")
     lesson.use(tower)
     with tower.loading() as settings:
-        multilingual = SentenceTransformer(tower.path, device=tower.device, model_kwargs=settings)
+        multilingual = SentenceTransformer(tower.path, device=tower.device, model_kwargs=settings,
+                                           local_files_only=True)
     captions = normalise(multilingual.encode([sample.caption_chinese for sample in gallery]))
     recall["Chinese, multilingual tower"] = metrics.recall_at(captions @ picture_embeddings.T, 1)
     print(f"   {tower.name}, Chinese captions: recall@1 {recall['Chinese, multilingual tower']:.1%}")

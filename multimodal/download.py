@@ -67,6 +67,16 @@ def hasher(digest: str, size: int):
     return hashlib.sha256() if len(digest) == 64 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
+def matches(path: Path, digest: str, progress: "Progress", fetched: bool = True) -> bool:
+    """Whether a file's content has this digest, as in `File`. fetched: see `Progress.add`."""
+    content = hasher(digest, path.stat().st_size)
+    with path.open("rb") as stream:
+        while chunk := stream.read(2**20):
+            content.update(chunk)
+            progress.add(len(chunk), fetched)
+    return content.hexdigest() == digest
+
+
 class Progress:
     """How far the download is: a bar on a terminal, elsewhere a line every few seconds, on stderr."""
 
@@ -131,10 +141,12 @@ def snapshot(hub_id: str, revision: str, choose: Callable[[list[str]], list[str]
     folder, blobs = repository / "snapshots" / commit, repository / "blobs"
     with ExitStack() as stack:
         _wait_for_others(stack, cache / ".locks" / repository.name / "multimodal.lock")
-        files = [file for file in files if not _has(folder / file.name, file.size)]
         blobs.mkdir(parents=True, exist_ok=True)
-        size = sum(file.size for file in files)
-        here = sum(part.stat().st_size for file in files if (part := blobs / f"{file.digest}.part").exists())
+        size, here = 0, 0
+        for file in files:
+            size += file.size
+            part = blobs / f"{file.digest}.part"
+            here += file.size if _found(file, folder, blobs) else part.stat().st_size if part.exists() else 0
         free = shutil.disk_usage(blobs).free
         print(f"Downloading {hub_id} from {constants.ENDPOINT}: {readable_size(size)} in {len(files)} files"
               + (f", of which {readable_size(here)} came in an earlier run" if here else "")
@@ -147,13 +159,16 @@ def snapshot(hub_id: str, revision: str, choose: Callable[[list[str]], list[str]
         try:
             for file in files:
                 blob = blobs / file.digest
-                if _has(blob, file.size):
-                    progress.add(file.size, fetched=False)
-                else:
+                # Whoever brought what is here already: it is checked, too.
+                while (found := _found(file, folder, blobs)) and not matches(found, file.digest, progress, fetched=False):
+                    progress.add(-file.size, fetched=False)
+                    found.resolve().unlink()
+                if not found:
                     part = blob.with_name(f"{file.digest}.part")
                     _fetch(hf_hub_url(hub_id, file.name, revision=commit), file, part, progress)
                     part.replace(blob)
-                _link(folder / file.name, blob)
+                if found != folder / file.name:
+                    _link(folder / file.name, blob)
         except KeyboardInterrupt:
             progress.say("Stopped. What has come is kept: the next run goes on from there.")
             raise
@@ -233,7 +248,8 @@ def _fetch(url: str, file: File, part: Path, progress: Progress) -> None:
                         if have + len(chunk) > file.size:
                             start_over()
                             raise Failed(f"{file.name} is longer than the {file.size:,} bytes that are listed")
-                        stream.write(chunk)
+                        if stream.write(chunk) < len(chunk):
+                            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                         hash_so_far.update(chunk)
                         have += len(chunk)
                         progress.add(len(chunk))
@@ -255,7 +271,10 @@ def _send(url: str, headers: dict | None = None, whole: bool = False) -> httpx2.
         Failed: It refuses.
         httpx2.HTTPError: There is no answer.
     """
-    session = get_session()
+    try:
+        session = get_session()
+    except (ValueError, ImportError) as error:
+        raise Failed(f"the proxy that is set cannot be used: {error}") from error
     # Compressed on the way, a file could not be gone on with in the middle.
     headers = build_hf_headers() | {"Accept-Encoding": "identity"} | (headers or {})
     request = session.build_request("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
@@ -349,8 +368,10 @@ def _wait_for_others(stack: ExitStack, lock: Path) -> None:
             seconds = 10
 
 
-def _has(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+def _found(file: File, folder: Path, blobs: Path) -> Path | None:
+    """Where a file of the right size is already: in the snapshot, or only its content."""
+    return next((path for path in (folder / file.name, blobs / file.digest)
+                 if path.is_file() and path.stat().st_size == file.size), None)
 
 
 def _link(pointer: Path, blob: Path) -> None:

@@ -32,23 +32,29 @@ def find(model: "Model") -> Path | None:
     """The folder with the complete real weights on this machine, or None. It asks no network.
 
     The environment variable MULTIMODAL_WEIGHTS (the lessons' --weights) may name a folder that holds the model's files
-    in a folder called as its hub id, with -- for / (openai--clip-vit-base-patch32), or as the last part of that. Then
-    comes the hub's cache.
+    in a folder called as its hub id, with -- for / (openai--clip-vit-base-patch32), or as the last part of that; or it
+    may be that folder. Then comes the hub's cache.
 
     Raises:
-        UserError: MULTIMODAL_WEIGHTS names no folder, or what it holds for this model is not complete.
+        UserError: MULTIMODAL_WEIGHTS names no folder, or one without models, or this model is not complete there.
     """
     if own := os.environ.get("MULTIMODAL_WEIGHTS"):
-        own = Path(own).expanduser()
+        own = Path(own).expanduser().resolve()  # a relative path might pass for the name of a repository
         if not own.is_dir():
             raise UserError(f"MULTIMODAL_WEIGHTS or --weights names {own}, which is not a folder: correct it, or leave "
                             "it out.")
-        for name in (model.hub_id.replace("/", "--"), model.hub_id.split("/")[-1]):
-            if (own / name).is_dir():
-                if lacking := missing(own / name):
-                    raise UserError(f"{own / name} (from MULTIMODAL_WEIGHTS or --weights) is not complete, "
+        folders = {folder.name: folder for folder in (*own.iterdir(), own) if folder.is_dir()}
+        for name in _folder_names(model):
+            if folder := folders.get(name):
+                if lacking := missing(folder):
+                    raise UserError(f"{folder} (from MULTIMODAL_WEIGHTS or --weights) is not complete, "
                                     f"{', '.join(lacking)} missing: add that, or leave the folder out.")
-                return own / name
+                return folder
+        from .catalog import MODELS
+        if not folders.keys() & {name for each in MODELS.values() for name in _folder_names(each)}:
+            raise UserError(f"{own} (from MULTIMODAL_WEIGHTS or --weights) holds no model of this chapter: a model's "
+                            f"files go into a folder there that is called as it is on the hub, "
+                            f"{_folder_names(model)[0]} or {_folder_names(model)[1]}.")
     repository = _repository(model)
     try:
         newest = (repository / "refs/main").read_text().strip()
@@ -103,8 +109,11 @@ def _keep_freed_blocks(size: int) -> None:
 def missing(folder: Path) -> list[str]:
     """What a model's folder lacks to be loaded, in words; empty if it is complete.
 
-    A folder of sentence-transformers (with modules.json) is judged by the folders of its modules.
+    A folder of sentence-transformers (with modules.json) is judged by the folders of its modules. Every link must lead
+    somewhere.
     """
+    if broken := [path.name for path in folder.rglob("*") if path.is_symlink() and not path.exists()]:
+        return sorted(broken)
     try:
         if (folder / "modules.json").is_file():
             first, *others = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
@@ -154,7 +163,8 @@ def fetch(model: "Model") -> Path:
     Raises:
         DownloadError: No network, no answer, no such model on the mirror, no room on the disk, or wrong files.
     """
-    if folder := find(model):
+    folder = find(model)
+    if folder and (folder.parent.name != "snapshots" or folder.name == model.revision):
         return folder
     from huggingface_hub import constants, is_offline_mode
 
@@ -163,6 +173,8 @@ def fetch(model: "Model") -> Path:
     other_ways = (f"put its files into FOLDER/{model.hub_id.replace('/', '--')} and set MULTIMODAL_WEIGHTS=FOLDER, or "
                   "run the small model with --models embedded")
     if is_offline_mode():
+        if folder:  # another commit than the pinned one
+            return folder
         raise DownloadError(f"{model.hub_id} is not on this machine and HF_HUB_OFFLINE forbids fetching it: unset it, "
                             f"or {other_ways}.")
     try:
@@ -187,6 +199,11 @@ def cache_folder() -> Path:
     home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
     folder = (os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub"))
     return Path(os.path.expandvars(os.path.expanduser(folder)))
+
+
+def _folder_names(model: "Model") -> tuple[str, str]:
+    """What a folder of the reader's with the model's files may be called."""
+    return model.hub_id.replace("/", "--"), model.hub_id.split("/")[-1]
 
 
 def _repository(model: "Model") -> Path:
@@ -219,16 +236,27 @@ def _begun(model: "Model") -> int:
 def _list(models: dict[str, "Model"]) -> int:
     print(f"{'name':24}{'repository':51}{'in FP32':>8}  {'licence':13}{'commit':9}on this machine")
     for model in models.values():
-        folder = find(model)
+        folder, lacking = _found(model)
         if folder and folder.parent.name == "snapshots":
             here = "yes" if folder.name == model.revision else f"yes, at {folder.name[:7]}"
         else:
-            here = "yes" if folder else f"{readable_size(size)} of it" if (size := _begun(model)) else "no"
+            here = ("yes" if folder else "not complete" if lacking else
+                    f"{readable_size(size)} of it" if (size := _begun(model)) else "no")
         print(f"{model.key:24}{model.hub_id:51}{readable_size(model.weights_bytes):>8}  {model.licence:13}"
               f"{model.revision[:7]:9}{here}")
-    print(f"The commits go with transformers {TRANSFORMERS}; here is {version('transformers')}. `fetch NAME` says what "
-          "a download takes exactly.")
+    print(f"The commits go with transformers {TRANSFORMERS}; here is {version('transformers')}. A model needs its "
+          "configuration (*.json), its\nwords (tokenizer.json, or vocab.* and merges.txt) and model*.safetensors, or "
+          "pytorch_model*.bin where there is none.\n`fetch NAME` says how many files and bytes that is before it "
+          "begins.")
     return 0
+
+
+def _found(model: "Model") -> tuple[Path | None, UserError | None]:
+    """What `find` returns, or what it raises."""
+    try:
+        return find(model), None
+    except UserError as error:
+        return None, error
 
 
 def _where(models: dict[str, "Model"]) -> int:
@@ -238,21 +266,21 @@ def _where(models: dict[str, "Model"]) -> int:
     print(f"3. downloads          from {os.environ.get('HF_ENDPOINT') or 'https://huggingface.co'} (HF_ENDPOINT)"
           + (", but HF_HUB_OFFLINE forbids them" if offline else ""))
     for model in models.values():
-        if folder := find(model):
-            print(f"{model.key:24}{folder}")
+        folder, lacking = _found(model)
+        if folder or lacking:
+            print(f"{model.key:24}{folder or lacking}")
     return 0
 
 
 def _check(models: dict[str, "Model"]) -> int:
     """Read every file of the weights that are here; 1 if one is not what the hub listed when it was fetched."""
-    from .download import Progress, hasher
+    from .download import Progress, matches
 
     status, some = 0, False
     for model in models.values():
-        try:
-            folder = find(model)
-        except UserError as error:
-            print(f"{model.key}: {error}")
+        folder, lacking = _found(model)
+        if lacking:
+            print(f"{model.key}: {lacking}")
             status, some = 1, True
             continue
         if not folder:
@@ -263,15 +291,7 @@ def _check(models: dict[str, "Model"]) -> int:
         # In the hub's cache a file is a link, and what it leads to is named after its hash.
         hashes = {file: Path(os.readlink(file)).name for file in sorted(folder.rglob("*")) if file.is_symlink()}
         progress = Progress(sum(file.stat().st_size for file in hashes))
-        damaged = []
-        for file, digest in hashes.items():
-            content = hasher(digest, file.stat().st_size)
-            with file.open("rb") as stream:
-                while chunk := stream.read(2**20):
-                    content.update(chunk)
-                    progress.add(len(chunk))
-            if content.hexdigest() != digest:
-                damaged.append(file)
+        damaged = [file for file, digest in hashes.items() if not matches(file, digest, progress)]
         progress.clear()
         for file in damaged:
             print(f"{model.key}: {file.name} is damaged; delete {file.resolve()}, then fetch {model.key}")
