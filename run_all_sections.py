@@ -34,7 +34,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from multimodal import UserError
-from multimodal.lesson import common_options, explain, step_down
+from multimodal.lesson import RUNNING, common_options, explain, give_up, step_down
 
 LESSONS = (
     ("9.1_clip_basics.py", "CLIP: one space for images and text"),
@@ -184,8 +184,15 @@ def send(process, number: int) -> None:
             process.kill()
 
 
+def memory_kills() -> int:
+    """How many processes Linux has ended for want of memory since it was started; 0 elsewhere."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path("/proc/vmstat").read_text().partition("\noom_kill ")[2].split("\n")[0])
+    return 0
+
+
 def run_lesson(file: Path, arguments: list[str], results: Path, outcome: Outcome) -> None:
-    """Run a lesson to its end and fill in its outcome.
+    """Run a lesson to its end and fill in its outcome; one step lower if the system ends it for want of memory.
 
     It has a process group of its own: a terminal's Ctrl-C reaches the runner alone, which passes it on to everything
     that the lesson started. It has no input: nothing may wait for somebody at the keyboard.
@@ -197,7 +204,7 @@ def run_lesson(file: Path, arguments: list[str], results: Path, outcome: Outcome
         results.unlink()
     reason = mmap.mmap(-1, 4096)  # Memory that a fork shares.
     process = None
-    began = time.perf_counter()
+    began, kills = time.perf_counter(), memory_kills()
     try:
         process = fork(file, arguments, reason) if CAN_FORK else subprocess.Popen(
             [sys.executable, str(file), *arguments], stdin=subprocess.DEVNULL, start_new_session=True)
@@ -212,11 +219,17 @@ def run_lesson(file: Path, arguments: list[str], results: Path, outcome: Outcome
             patience.cancel()
         raise
     finally:
-        outcome.seconds = time.perf_counter() - began
+        outcome.seconds += time.perf_counter() - began
         if process:
             send(process, KILL)  # What a lesson leaves running.
     if code < 0:
-        why = "perhaps out of memory" if -code == KILL else signal.strsignal(-code)
+        why = signal.strsignal(-code)
+        if -code == KILL:
+            why = "out of memory" if memory_kills() > kills else "perhaps out of memory"
+            with contextlib.suppress(OSError):  # It had no model yet.
+                running = results.with_name(RUNNING).read_text().splitlines()
+                if why == "out of memory" and give_up(running):
+                    return run_lesson(file, arguments, results, outcome)
         outcome.status, outcome.reason = "killed", f"killed (signal {-code}: {why})"
     elif code > 0:
         sentence = reason[:].strip(b"\0\n ").decode(errors="replace")

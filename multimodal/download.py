@@ -160,7 +160,7 @@ def snapshot(hub_id: str, revision: str, choose: Callable[[list[str]], list[str]
             for file in files:
                 blob = blobs / file.digest
                 # Whoever brought what is here already: it is checked, too.
-                while (found := _found(file, folder, blobs)) and not matches(found, file.digest, progress, fetched=False):
+                while (found := _found(file, folder, blobs)) and not matches(found, file.digest, progress, False):
                     progress.add(-file.size, fetched=False)
                     found.resolve().unlink()
                 if not found:

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shlex
+import subprocess
 import sys
 import textwrap
 import time
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from . import UserError
 from .catalog import FAILED, MODELS
+
+# In a lesson's folder while it runs: `lower_rungs()`, a line each.
+RUNNING = "running.txt"
 
 
 def common_options() -> argparse.ArgumentParser:
@@ -54,8 +58,9 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether Python, a GPU or torch's allocator for the CPU could not have the memory that it asked for."""
-    return (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-            or isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    signs = ("out of memory", "not enough memory", "can't allocate memory")  # CUDA, Metal; the CPU on Windows, on Linux
+    return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and any(sign in str(error)
+                                                                                     for sign in signs)
 
 
 class Lesson:
@@ -74,7 +79,7 @@ class Lesson:
         >>> lesson.finish()
     """
 
-    rungs: list[str] = []  # of the models that this process has used, the last one last
+    choices: list = []  # the `catalog.Choice`s that this process has used, the last one last
 
     def __init__(self, section: str, title: str):
         self.section, self.title = section, title
@@ -97,7 +102,8 @@ class Lesson:
         self.folder = self.options.output / self.section
         self.folder.mkdir(parents=True, exist_ok=True)
         # A result of an earlier run must not pass for one of this run, should this one fail.
-        (self.folder / "results.json").unlink(missing_ok=True)
+        for name in ("results.json", RUNNING):
+            (self.folder / name).unlink(missing_ok=True)
         print(f"{self.section}  {self.title}")
         return self.options
 
@@ -105,7 +111,9 @@ class Lesson:
         """Say which model the lesson runs, on what, in which precision and why (a `catalog.Choice`)."""
         print(f"Model: {choice.name}, {choice.source}, on {choice.device} in {choice.dtype_name.upper()}.")
         print(textwrap.fill(choice.reason, 110, initial_indent="       ", subsequent_indent="       "))
-        Lesson.rungs.append(choice.rung)
+        Lesson.choices.append(choice)
+        # For the runner, should the system end this process for want of memory.
+        (self.folder / RUNNING).write_text("\n".join(lower_rungs()))
         if choice.source == "embedded":
             from transformers.utils import logging
             logging.disable_progress_bar()  # these load in a blink; the real ones are worth a bar
@@ -113,18 +121,21 @@ class Lesson:
                             "device": choice.device, "dtype": choice.dtype_name, "reason": choice.reason})
 
     def check(self, pictures: list) -> None:
-        """Warn of the reader's own pictures that the small models cannot understand, if those are what runs.
+        """Warn of the reader's own pictures that the small models cannot understand, if one of those runs.
 
         Args:
             pictures: `images.Sample`s; the gallery's are not looked at.
         """
         own = [sample for sample in pictures if not sample.caption]
-        if not own or self.models[-1]["source"] != "embedded":
+        if not own or all(model["source"] != "embedded" for model in self.models):
             return
         from . import world
 
-        foreign = [sample.path.name for sample, distance in zip(own, world.distances([s.image for s in own]))
-                   if distance > 1]
+        foreign = []
+        for start in range(0, len(own), 32):  # not all of a folder in memory at once
+            some = own[start:start + 32]
+            distances = world.distances([sample.image for sample in some])
+            foreign += [sample.path.name for sample, distance in zip(some, distances) if distance > 1]
         if foreign:
             some = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
             again = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:], "--models", "hub"])
@@ -168,21 +179,41 @@ class Lesson:
         part = path.with_suffix(".part")
         part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         part.replace(path)
+        (self.folder / RUNNING).unlink(missing_ok=True)
         print(f"\n{self.section} done in {results['seconds']:.1f} s: {len(self.figures)} figures in {self.folder}")
+
+
+def lower_rungs() -> list[str]:
+    """What this process runs and something smaller could replace, the one to give up first in front: the real model
+    that came last, as all were in memory together. Last come the small models, which can only leave a GPU."""
+    real = [choice.rung for choice in Lesson.choices if choice.source != "embedded"]
+    small = [choice.rung for choice in Lesson.choices if choice.source == "embedded" and choice.device != "cpu"]
+    return [*reversed(real), *reversed(small)]
+
+
+def give_up(rungs: list[str]) -> bool:
+    """Say that memory ran out and note the first of the rungs that has not been given up, for whatever is started from
+    here on. False if there is none."""
+    failed = os.environ.get(FAILED, "").splitlines()
+    rung = next((rung for rung in rungs if rung not in failed), None)
+    if rung:
+        print(f"There was not enough memory for {rung}: once more, one step lower.", flush=True)
+        os.environ[FAILED] = "\n".join([*failed, rung])
+    return rung is not None
 
 
 def step_down(error: BaseException) -> None:
     """If memory ran out, start the lesson anew without the model, device and precision that it was on.
 
-    A new process is the only sure way to have all memory back. Returns if something else went wrong, or if this was the
-    last rung.
+    A new process is the only sure way to have all memory back. Returns if something else went wrong, or if nothing
+    smaller is left.
     """
-    failed = os.environ.get(FAILED, "").splitlines()
-    if not out_of_memory(error) or not Lesson.rungs or Lesson.rungs[-1] in failed or in_notebook():
+    if not out_of_memory(error) or in_notebook() or not give_up(lower_rungs()):
         return
-    print(f"There was not enough memory for {Lesson.rungs[-1]}: once more, one step lower.", flush=True)
-    os.environ[FAILED] = "\n".join([*failed, Lesson.rungs[-1]])
-    os.execv(sys.executable, [sys.executable, *sys.argv])
+    command = [sys.executable, *sys.argv]
+    if sys.platform == "win32":  # where execv ends this process at once, and whoever waits for it with it
+        sys.exit(subprocess.call(command))
+    os.execv(sys.executable, command)
 
 
 def in_notebook() -> bool:

@@ -90,7 +90,8 @@ class Chapter:
 
     def forks(self) -> bool:
         """Whether the runner takes this platform for one where it can fork."""
-        return not (self.libraries / "sitecustomize.py").exists() and find_spec("torchao") is None
+        site = self.libraries / "sitecustomize.py"
+        return not (site.exists() and "darwin" in site.read_text()) and find_spec("torchao") is None
 
     def hanging(self) -> list[int]:
         """The processes of a lesson that hangs, once it does."""
@@ -341,8 +342,55 @@ def test_the_last_step_has_no_lower_one(chapter_of_each_platform):
     done = chapter_of_each_platform.run("1,2")
     assert done.returncode == 1
     assert done.stdout.count("once more, one step lower") == 2
+    assert done.stdout.count("There was not enough memory for a model, cpu, bf16") == 1
     assert "error: There is not enough memory for this model" in done.stderr and "Traceback" not in done.stderr
     assert [row[0] for row in table_of(done.stdout).values()] == ["failed", "succeeded"]
+
+
+def test_the_real_model_that_came_last_is_given_up_first(chapter):
+    """And the small one, which needs next to nothing on a CPU, never."""
+    chapter.library("transformers/utils", "class logging:\n    def disable_progress_bar(): pass")
+    chapter.lesson(1, """
+from multimodal.catalog import FAILED, Choice
+failed = os.environ.get(FAILED, "").splitlines()
+print("failed:", failed)
+for name in ("first", "second"):
+    if f"{name}, cpu, fp32" not in failed:
+        lesson.use(Choice("clip", name, "", "local weights", "cpu", "fp32", "for a test"))
+lesson.use(Choice("blip2", "small BLIP-2", "", "embedded", "cpu", "fp32", "for a test"))
+raise RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)")
+""")
+    done = chapter.run("1")
+    assert re.findall("^failed: .*", done.stdout, re.MULTILINE) == [
+        "failed: []", "failed: ['second, cpu, fp32']", "failed: ['second, cpu, fp32', 'first, cpu, fp32']"]
+    assert done.returncode == 1 and done.stdout.count("once more, one step lower") == 2
+    assert "error: There is not enough memory for this model" in done.stderr
+
+
+# Each time that somebody looks, Linux has ended one more process for want of memory.
+MEMORY_IS_SHORT = """
+from pathlib import Path
+read_text, kills = Path.read_text, iter(range(1000))
+Path.read_text = lambda path, **how: (f"nr_free_pages 1\\noom_kill {next(kills)}\\nthp_split 2\\n"
+                                      if str(path) == "/proc/vmstat" else read_text(path, **how))
+"""
+
+
+@pytest.mark.parametrize(("short", "too_large", "status"), [
+    (True, "('fp32',)", "succeeded"), (True, "('fp32', 'bf16')", "killed"), (False, "('fp32',)", "killed")])
+def test_a_lesson_that_the_system_ends_for_want_of_memory_starts_anew_one_step_lower(chapter, short, too_large, status):
+    if short:
+        (chapter.libraries / "sitecustomize.py").write_text(MEMORY_IS_SHORT)
+    chapter.lesson(1, OUT_OF_MEMORY.replace("{too_large}", too_large).replace(
+        'b" " * 10**17', "os.kill(os.getpid(), signal.SIGKILL)"))
+    done = chapter.run("1,2")
+    rows = table_of(done.stdout)
+    assert (rows["9.1"][0], rows["9.2"][0]) == (status, "succeeded")
+    times = too_large.count("'") // 2 if short else 0
+    assert done.stdout.count("There was not enough memory for a model, cpu, ") == times
+    if status == "killed":
+        assert rows["9.1"][-1] == f"killed (signal 9: {'' if short else 'perhaps '}out of memory)"
+    assert not (chapter.folder / "outputs/9.2/running.txt").exists()
 
 
 def test_a_crash_names_its_signal(chapter):
