@@ -153,6 +153,7 @@ def contrastive_loss(image_embeddings: torch.Tensor, text_embeddings: torch.Tens
 lesson.step("The contrastive loss, written out")
 pairs = gallery[:16]
 if choice.dtype_name != "fp32":  # losses are compared in full precision
+    del model
     model = CLIPModel.from_pretrained(choice.path, dtype=torch.float32).to(choice.device).eval()
 batch = processor(text=[pair.caption for pair in pairs], images=[pair.image for pair in pairs], return_tensors="pt",
                   padding=True, truncation=True).to(choice.device)

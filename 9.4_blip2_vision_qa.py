@@ -19,7 +19,7 @@ from collections import Counter
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
 from multimodal import UserError, catalog, figures, images
 from multimodal.hardware import median_seconds
-from multimodal.lesson import Lesson
+from multimodal.lesson import Lesson, progress
 from multimodal.metrics import is_right
 
 import torch
@@ -34,15 +34,15 @@ pictures, gallery = images.chosen(options), images.gallery()
 
 choice = blip2 = catalog.choose("blip2", options)
 lesson.use(choice)
-lesson.check(pictures)
 if choice.key == "blip-vqa":
-    print("BLIP-VQA answers the questions. What needs BLIP-2 itself (its parts, captions, memory) is shown on:")
-    blip2 = catalog.choose("blip2", argparse.Namespace(**{**vars(options), "models": "embedded"}))
-    lesson.use(blip2)
     with choice.loading() as settings:
         vqa_model = BlipForQuestionAnswering.from_pretrained(choice.path, **settings, attn_implementation="eager")
     vqa_model.to(choice.device).eval()
     vqa_processor = BlipProcessor.from_pretrained(choice.path)
+    print("BLIP-VQA answers the questions. What needs BLIP-2 itself (its parts, captions, memory) is shown on:")
+    blip2 = catalog.choose("blip2", argparse.Namespace(**{**vars(options), "models": "embedded"}))
+    lesson.use(blip2)
+lesson.check(pictures)
 with blip2.loading() as settings:
     model = Blip2ForConditionalGeneration.from_pretrained(blip2.path, **settings).to(blip2.device).eval()
 processor = Blip2Processor.from_pretrained(blip2.path)
@@ -84,7 +84,7 @@ def prompt_for(question: str, history: list[tuple[str, str]] = ()) -> str:
 def go_on(pictures: list[Image.Image], prompts: list[str], **how) -> list[str]:
     """What BLIP-2 writes after each prompt about its picture; `how` goes to `generate`."""
     texts = []
-    for start in range(0, len(prompts), BATCH):
+    for start in progress(range(0, len(prompts), BATCH)):
         inputs = processor(images=pictures[start:start + BATCH], text=prompts[start:start + BATCH], padding=True,
                            return_tensors="pt").to(blip2.device, blip2.dtype)
         output = model.generate(**inputs, max_new_tokens=NEW_TOKENS, **{"do_sample": False, **how})
@@ -97,7 +97,7 @@ def go_on(pictures: list[Image.Image], prompts: list[str], **how) -> list[str]:
 def answer_with_blip_vqa(pictures: list[Image.Image], questions: list[str]) -> list[str]:
     """BLIP-VQA reads the bare question. Padding would change its answers, so each question goes alone."""
     answers = []
-    for picture, question in zip(pictures, questions):
+    for picture, question in progress(list(zip(pictures, questions))):
         inputs = vqa_processor(images=picture, text=question, truncation=True, return_tensors="pt")
         output = vqa_model.generate(**inputs.to(choice.device, choice.dtype), max_new_tokens=NEW_TOKENS)
         answers += vqa_processor.batch_decode(output, skip_special_tokens=True)
@@ -181,7 +181,7 @@ lesson.record("parameters", counts)
 # %%
 lesson.step("From pixels to words, by hand")
 model.qformer.set_attn_implementation("eager")  # the fused kernels do not give their attention weights away
-several = [sample.image for sample in pictures[:4]]
+several = [sample.image for sample in pictures[:min(4, BATCH)]]
 inputs = processor(images=several, text=[prompt_for("What is in the picture?")] * len(several), padding=True,
                    return_tensors="pt").to(blip2.device, blip2.dtype)
 with torch.inference_mode():

@@ -17,7 +17,7 @@ import warnings
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
 from multimodal import catalog, figures, images
 from multimodal.hardware import median_seconds, peak_memory, readable_size
-from multimodal.lesson import Lesson
+from multimodal.lesson import Lesson, progress
 from multimodal.metrics import names_noun
 
 import torch
@@ -62,7 +62,8 @@ def caption(model: torch.nn.Module, pictures: list[Image.Image], beginning: str 
 
 def captions_of(model: torch.nn.Module, pictures: list[Image.Image], batch: int) -> list[str]:
     """Captions of any number of pictures, `batch` at a time."""
-    return [text for start in range(0, len(pictures), batch) for text in caption(model, pictures[start:start + batch])]
+    return [text for start in progress(range(0, len(pictures), batch))
+            for text in caption(model, pictures[start:start + batch])]
 
 
 lesson.step("Captions without and with a beginning")
@@ -228,9 +229,9 @@ def in_precision(name: str) -> torch.nn.Module:
 lesson.step("FP32, half precision and INT8 side by side")
 names_of_precisions = ["FP32", "BF16", "INT8"] if choice.device == "cpu" else ["FP32", "FP16"]
 base_bytes = saved_bytes(model)
-del model  # one at a time, so that large ones fit
 precisions, configurations, reference = [], [], None
 for name in names_of_precisions:
+    model = None  # one at a time, so that large ones fit
     model = in_precision(name)
     texts = captions_of(model, opened, best)
     reference = reference or texts

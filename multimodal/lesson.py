@@ -183,6 +183,13 @@ class Lesson:
         print(f"\n{self.section} done in {results['seconds']:.1f} s: {len(self.figures)} figures in {self.folder}")
 
 
+def progress(items):
+    """The items of a list, with a bar on the terminal if they take longer than five seconds."""
+    from tqdm import tqdm
+
+    return tqdm(items, delay=5, disable=None, leave=False)
+
+
 def lower_rungs() -> list[str]:
     """What this process runs and something smaller could replace, the one to give up first in front: the real model
     that came last, as all were in memory together. Last come the small models, which can only leave a GPU."""
