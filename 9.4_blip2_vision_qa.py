@@ -17,7 +17,7 @@ import contextlib
 from collections import Counter
 
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
-from multimodal import UserError, catalog, figures, images
+from multimodal import UserError, catalog, figures, images, reader
 from multimodal.hardware import median_seconds
 from multimodal.lesson import Lesson, progress
 from multimodal.metrics import is_right
@@ -36,8 +36,8 @@ choice = blip2 = catalog.choose("blip2", options)
 lesson.use(choice)
 if choice.key == "blip-vqa":
     with choice.loading() as settings:
-        vqa_model = BlipForQuestionAnswering.from_pretrained(choice.path, **settings, attn_implementation="eager")
-    vqa_model.to(choice.device).eval()
+        vqa_model = BlipForQuestionAnswering.from_pretrained(choice.path, **settings)
+    reader.fuse_attention(vqa_model).to(choice.device).eval()
     vqa_processor = BlipProcessor.from_pretrained(choice.path)
     print("BLIP-VQA answers the questions. What needs BLIP-2 itself (its parts, captions, memory) is shown on:")
     blip2 = catalog.choose("blip2", argparse.Namespace(**{**vars(options), "models": "embedded"}))

@@ -15,7 +15,7 @@ import tempfile
 import warnings
 
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
-from multimodal import catalog, figures, images
+from multimodal import catalog, figures, images, reader
 from multimodal.hardware import median_seconds, peak_memory, readable_size
 from multimodal.lesson import Lesson, progress
 from multimodal.metrics import names_noun
@@ -35,8 +35,8 @@ choice = catalog.choose("blip", options)
 lesson.use(choice)
 lesson.check(pictures)
 with choice.loading() as settings:
-    model = BlipForConditionalGeneration.from_pretrained(choice.path, **settings, attn_implementation="eager")
-model.to(choice.device).eval()
+    model = BlipForConditionalGeneration.from_pretrained(choice.path, **settings)
+reader.fuse_attention(model).to(choice.device).eval()
 processor = BlipProcessor.from_pretrained(choice.path)
 
 # %% [markdown]
@@ -218,7 +218,7 @@ def saved_bytes(model: torch.nn.Module) -> int:
 
 def in_precision(name: str) -> torch.nn.Module:
     dtype = {"FP32": torch.float32, "BF16": torch.bfloat16, "FP16": torch.float16, "INT8": torch.float32}[name]
-    model = BlipForConditionalGeneration.from_pretrained(choice.path, dtype=dtype, attn_implementation="eager")
+    model = reader.fuse_attention(BlipForConditionalGeneration.from_pretrained(choice.path, dtype=dtype))
     if name == "INT8":
         with warnings.catch_warnings():  # deprecated in favour of torchao, but it needs no package beside torch
             warnings.simplefilter("ignore")

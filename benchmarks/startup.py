@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from multimodal.hardware import detect
+
 LIBRARIES = ("import multimodal, matplotlib.pyplot, numpy, PIL.Image, seaborn, torch; "
              "from transformers import CLIPModel, CLIPProcessor; print('imported')")
 
@@ -41,12 +43,15 @@ def main() -> None:
         for _ in range(options.rounds + 1):  # the first warms the disk up
             rows.append(seconds_until(["imported"], "-c", LIBRARIES) +
                         seconds_until(["   pixel_values", "   image features"], *lesson))
+    machine = detect()
     imports, first, embeddings = ([row[column] for row in rows[1:]] for column in range(3))
     ours = [lesson - libraries for lesson, libraries in zip(first, imports)]
-    print("| from the command to | seconds, median | range |\n|---|---|---|")
+    print(f"{machine.device_name}, {machine.cores} cores; medians of {options.rounds} rounds.\n\n"
+          "| from the command to | seconds, median | range | times the imports |\n|---|---|---|---|")
     for name, values in (("the libraries imported", imports), ("the first numbers of 9.1 (pixel values)", first),
                          ("of which not imports", ours), ("the first embeddings (after a figure)", embeddings)):
-        print(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} to {max(values):.2f} |")
+        print(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} to {max(values):.2f} | "
+              f"{statistics.median(values) / statistics.median(imports):.2f} |")
 
 
 if __name__ == "__main__":

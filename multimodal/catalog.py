@@ -50,6 +50,8 @@ class Model:
         picture_memory: Memory for each further picture of a batch in FP32, in bytes (benchmarks/full_size.py).
         replaces: Key of the lessons' model in whose place the same code runs it, if --model names it.
         int8: Whether it runs in INT8. (transformers 5.23 cannot load a CLIPModel so, which is small enough without.)
+        measured: Peak memory of the process in bytes, and seconds, for one picture on a CPU in BF16: an embedding, a
+            caption of 20 tokens or an answer of 8 (benchmarks/README.md, two cores with AMX); None if not measured.
     """
 
     key: str
@@ -66,6 +68,7 @@ class Model:
     picture_memory: int = 75_000_000
     replaces: str | None = None
     int8: bool = True
+    measured: tuple[int, float] | None = None
 
     @property
     def weights_bytes(self) -> int:
@@ -82,17 +85,20 @@ class Model:
 #   (mobile/tools/fetch_models.sh): sbert-clip-multilingual; neeraj1909/rag-kit (adapters/vision.py): smolvlm.
 MODELS = {model.key: model for model in (
     Model("clip", "CLIP ViT-B/32", "openai/clip-vit-base-patch32", 151_277_313, 2 * GB, 4 * GB, 4 * GB, "clip",
-          revision="3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", picture_memory=6_000_000, int8=False),
+          revision="3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", picture_memory=6_000_000, int8=False,
+          measured=(1_170_000_000, 0.028)),
     # The same network in another package, so the same small twin.
     Model("sbert-clip", "SBERT-CLIP ViT-B/32", "sentence-transformers/clip-ViT-B-32", 151_277_313, 2 * GB, 4 * GB,
           4 * GB, "clip", revision="327ab6726d33c0e22f920c83f2ff9e4bd38ca37f", licence="MIT", picture_memory=6_000_000,
           int8=False),
     Model("blip", "BLIP-base", "Salesforce/blip-image-captioning-base", 223_971_644, 4 * GB, 6 * GB, 6 * GB, "blip",
-          revision="82a37760796d32b1411fe092ab5d4e227313294b", licence="BSD-3-Clause"),
+          revision="82a37760796d32b1411fe092ab5d4e227313294b", licence="BSD-3-Clause", measured=(1_380_000_000, 0.73)),
     Model("blip-vqa", "BLIP-VQA-base", "Salesforce/blip-vqa-base", 361_230_140, 4 * GB, 6 * GB, 6 * GB, None,
-          revision="787b3d35d57e49572baabd22884b3d5a05acf072", licence="BSD-3-Clause", replaces="blip2"),
+          revision="787b3d35d57e49572baabd22884b3d5a05acf072", licence="BSD-3-Clause", replaces="blip2",
+          measured=(1_640_000_000, 0.38)),
     Model("blip2", "BLIP-2 OPT-2.7B", "Salesforce/blip2-opt-2.7b", 3_744_761_856, None, 8 * GB, 16 * GB, "blip2",
-          "blip-vqa", revision="59a1ef6c1e5117b3f65523d1c6066825bcf315e3", licence="MIT"),
+          "blip-vqa", revision="59a1ef6c1e5117b3f65523d1c6066825bcf315e3", licence="MIT",
+          measured=(8_420_000_000, 2.9)),
     # For comparison; no lesson needs them. Their memory is that of the row above that is about their size.
     Model("clip-large", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", 427_616_513, 4 * GB, 6 * GB, 6 * GB, "clip",
           "clip", revision="32bd64288804d66eefd0ccbe215aa642df71cc41", licence="MIT", replaces="clip", int8=False),
@@ -292,15 +298,17 @@ def choose(key: str, options: Namespace) -> Choice:
 
 
 def hardware_table() -> str:
-    """The hardware table in Markdown: one row for each model, sizes of the weights in FP32 and FP16."""
-    rows = ["| Model | Parameters | Minimum | Recommended | Weights in FP32 | Weights in FP16 |",
-            "|---|---:|---|---|---:|---:|"]
+    """The hardware table in Markdown: one row for each model, sizes of the weights in FP32 and FP16, and what was
+    measured of it on a CPU."""
+    rows = ["| Model | Parameters | Minimum | Recommended | Weights in FP32 | in FP16 | Measured on a CPU |",
+            "|---|---:|---|---|---:|---:|---:|"]
     for model in MODELS.values():
         minimum = (f"CPU, {readable_size(model.cpu_memory)} RAM" if model.cpu_memory else
                    f"GPU, {readable_size(model.gpu_memory)} VRAM")
+        measured = f"{readable_size(model.measured[0])}, {model.measured[1]:g} s " if model.measured else ""
         rows.append(f"| {model.name} | {model.parameters:,} | {minimum} | "
                     f"GPU, {readable_size(model.gpu_recommended)} VRAM | {readable_size(model.weights_bytes)} | "
-                    f"{readable_size(model.weights_bytes // 2)} |")
+                    f"{readable_size(model.weights_bytes // 2)} | {measured}|")
     return "\n".join(rows) + "\n"
 
 
@@ -355,7 +363,9 @@ def _precision(model: Model, machine: Machine, place: str, device: str, dtype: s
         return free >= max(TOLERANCE * table, weights_alone)
 
     usual = ("fp16",) if place != "cpu" else ("bf16",) if machine.fast_bf16 else ("fp32",)
-    precisions = (dtype,) if dtype != "auto" else (*usual, *(["int8"] if machine.int8 and model.int8 else []))
+    # torchao's kernels for other GPUs are not known to us.
+    int8 = model.int8 and place in ("cpu", "cuda")
+    precisions = (dtype,) if dtype != "auto" else (*usual, *(["int8"] if machine.int8 and int8 else []))
     obstacles = []
     for precision in precisions:
         need, said = readable_size(max(needed(precision))), f" in {precision.upper()}" if len(precisions) > 1 else ""
@@ -364,13 +374,16 @@ def _precision(model: Model, machine: Machine, place: str, device: str, dtype: s
         elif not fits(precision):
             if not obstacles or "ran out" in obstacles[-1]:
                 obstacles.append(f"needs about {need} on {where}{said}, which has {readable_size(free)} free")
+        elif place != "cpu" and machine.memory < needed(precision)[1]:
+            obstacles.append(f"goes to {where} by way of the main memory, which has {readable_size(machine.memory)} "
+                             f"free{said}")
         else:
             if place != "cpu" and free < TOLERANCE * model.gpu_recommended:
                 need += f" needed, {readable_size(model.gpu_recommended)} recommended"
             else:
                 need += " needed"
             return precision, [*obstacles, f"{where} (about {need}, {readable_size(free)} free)"]
-    if dtype == "auto" and model.int8 and not machine.int8 and fits("int8"):
+    if dtype == "auto" and int8 and not machine.int8 and fits("int8"):
         obstacles.append(f"would fit in INT8 with the package torchao ({INT8})")
     return None, obstacles
 

@@ -34,6 +34,7 @@ MACHINES = {
     "6 GB card": Machine("cuda", "RTX 2060", 6, 10 * GB, int(5.6 * GB), False),
     "8 GB card": Machine("cuda", "RTX 3070", 8, 20 * GB, int(8.16 * GB), False),
     "8 GB card, half used": Machine("cuda", "RTX 3070", 8, 20 * GB, int(4.5 * GB), True),
+    "8 GB card, little RAM": Machine("cuda", "RTX 3070", 8, 6 * GB, int(8.16 * GB), False),
     "16 GB card": Machine("cuda", "RTX 4080", 16, 50 * GB, int(16.3 * GB), True),
     "MacBook Air": Machine("mps", "Apple M1", 8, 5 * GB, 5 * GB, False),
     "Mac Studio": Machine("mps", "Apple M2 Max", 12, 24 * GB, 24 * GB, False),
@@ -64,6 +65,8 @@ DECISIONS = [
     # BLIP-2, then BLIP-VQA, then the small one.
     ("blip2", "16 GB card", {"models": "hub"}, ("blip2", "hub", "cuda", "fp16"), ["about 8 GB needed"]),
     ("blip2", "8 GB card", {"models": "hub"}, ("blip2", "hub", "cuda", "fp16"), ["16 GB recommended"]),
+    ("blip2", "8 GB card, little RAM", {"models": "hub"}, ("blip-vqa", "hub", "cuda", "fp16"),
+     ["BLIP-2 OPT-2.7B goes to the GPU RTX 3070 by way of the main memory, which has 6 GB free"]),
     ("blip2", "6 GB card", {"models": "hub"}, ("blip-vqa", "hub", "cuda", "fp16"),
      ["BLIP-2", "about 8 GB on the GPU", "its stand-in BLIP-VQA-base fits"]),
     ("blip2", "server", {"models": "hub"}, ("blip-vqa", "hub", "cpu", "bf16"),
@@ -196,10 +199,11 @@ def test_a_device_that_is_not_there(machine, device, has, models):
 
 def test_the_table_says_what_the_models_need():
     table = catalog.hardware_table()
-    for row in ("| CLIP ViT-B/32 | 151,277,313 | CPU, 2 GB RAM | GPU, 4 GB VRAM | 605 MB | 303 MB |",
-                "| BLIP-base | 223,971,644 | CPU, 4 GB RAM | GPU, 6 GB VRAM | 896 MB | 448 MB |",
-                "| BLIP-2 OPT-2.7B | 3,744,761,856 | GPU, 8 GB VRAM | GPU, 16 GB VRAM | 15 GB | 7.49 GB |"):
-        assert row in table.splitlines()
+    for row in ("| CLIP ViT-B/32 | 151,277,313 | CPU, 2 GB RAM | GPU, 4 GB VRAM | 605 MB | 303 MB | 1.1",
+                "| BLIP-base | 223,971,644 | CPU, 4 GB RAM | GPU, 6 GB VRAM | 896 MB | 448 MB | 1.3",
+                "| BLIP-2 OPT-2.7B | 3,744,761,856 | GPU, 8 GB VRAM | GPU, 16 GB VRAM | 15 GB | 7.49 GB | 8.4",
+                "| CLIP ViT-L/14 | 427,616,513 | CPU, 4 GB RAM | GPU, 6 GB VRAM | 1.71 GB | 855 MB | |\n"):
+        assert f"\n{row}" in table
     assert len(table.splitlines()) == 2 + len(MODELS)
 
 

@@ -161,7 +161,7 @@ def test_models_by_name_take_a_lessons_own_place_or_stand_beside_it(tmp_path, fu
     assert finished.returncode == 0, finished.stderr
     measures = json.loads((tmp_path / "outputs/9.6/results.json").read_text())["measures"]
     rows = measures["side_by_side"]
-    # Where there is no GPU for BLIP-2, BLIP-VQA answers.
+    # BLIP-VQA stands in for BLIP-2, whose weights are not there.
     assert list(rows) == ["small CLIP", "small BLIP", "BLIP-VQA-base", "CLIP ViT-L/14", "SigLIP 2 base", "SmolVLM-256M"]
     assert all(rows[name]["named"] > 0.7 for name in ("small CLIP", "small BLIP"))
     assert rows["CLIP ViT-L/14"]["named"] == rows["small CLIP"]["named"]  # as it is the same under another name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import BlipImageProcessor, CLIPModel, CLIPProcessor
+from transformers import BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor, CLIPModel, CLIPProcessor
 
 from multimodal import images, reader
 from multimodal.catalog import CHECKPOINTS
@@ -78,6 +78,21 @@ def test_quickened_models_give_the_same_embeddings(clip):
     assert np.abs(plain(quick, image_processor, PATHS[:8]) - expected).max() < 1e-5
     embeddings, _ = reader.embed_files(reader.quicken(quick, torch.bfloat16), image_processor, PATHS[:8])
     assert (embeddings * expected).sum(axis=1).min() > 0.999
+
+
+def test_fused_attention_gives_the_same_captions():
+    processor = BlipProcessor.from_pretrained(CHECKPOINTS / "blip")
+    model = BlipForConditionalGeneration.from_pretrained(CHECKPOINTS / "blip", dtype=torch.float32).eval()
+    inputs = processor(images=[images.open_picture(path) for path in PATHS[:4]], return_tensors="pt")
+
+    @torch.inference_mode()
+    def see_and_say() -> tuple[torch.Tensor, list]:
+        return model.vision_model(**inputs).last_hidden_state, model.generate(**inputs, max_new_tokens=20).tolist()
+
+    features, said = see_and_say()
+    reader.fuse_attention(model)
+    fused_features, fused_said = see_and_say()
+    assert torch.allclose(features, fused_features, atol=1e-4) and said == fused_said
 
 
 def test_batches_keep_the_order_and_the_last_is_short(clip):
