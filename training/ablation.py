@@ -47,9 +47,9 @@ def main() -> None:
         with torch.inference_mode():
             score_nouns(table, Embedder(model, processor), options.count)
             score_captions_apart(table, Embedder(model, processor), options.count)
-        shares = [next(share for what, share in table.shares.items() if what.startswith(begins))
-                  for begins in columns.values()]
-        rows.append(f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
+        asked = [next(what for what in table.shares if what.startswith(begins)) for begins in columns.values()]
+        rows.append(f"| {name} | " + " | ".join(f"{table.shares[what]:.1%}" for what in asked) + " |")
+    rows.append("| of | " + " | ".join(str(table.counts[what]) for what in asked) + " |")
     print("\n".join(rows))
     (CHECKPOINTS / "ABLATION.md").write_text(
         "# What each kind of training brings to the small CLIP\n\nWritten by `python -m training.ablation`: the second "

@@ -1,7 +1,7 @@
 """Write the model cards and the scores in the READMEs: `python -m training.cards`, after `training.evaluate`.
 
 A card is the README.md of a checkpoint's folder, in the Hugging Face format. Parameters are counted from the weights
-and scores are read from EVALUATION.md, so that no number is written by hand.
+and scores are read from EVALUATION.md; how the weights were trained is written here by hand.
 """
 
 import re
@@ -58,14 +58,17 @@ query tokens and projection.
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
 SCORES = (
-    ("CLIP, zero-shot among 175 nouns, styles of training (chance 0.6%)",
-     "CLIP，175 个名词零样本分类，训练过的画风（随机 0.6%）", ("noun of 175, styles of training",)),
-    ("the same, asked in Chinese", "同上，用中文提问", ("noun of 175, styles of training, asked in Chinese",)),
+    ("CLIP, zero-shot among 175 nouns (chance 0.6%): styles of training, its silhouettes",
+     "CLIP，175 个名词零样本分类（随机 0.6%）：训练过的画风、其中的剪影",
+     ("noun of 175, styles of training", "noun of 175, silhouettes")),
+    ("the same, asked in Chinese", "同上，用中文提问",
+     ("noun of 175, styles of training, asked in Chinese", "noun of 175, silhouettes, asked in Chinese")),
     ("the same in a pictogram style never trained on", "同上，从未训练过的画风", ("noun of 175, fxemoji, held out",)),
     ("CLIP, a text finds its picture among 500", "CLIP，在 500 张图中以文找图", ("text finds its picture among 500",)),
-    ("CLIP, the true caption against one with left and right swapped, a wrong number, a wrong object (chance 50%)",
-     "CLIP，正确描述对左右互换、数量错误、物体错误的描述（随机 50%）",
-     tuple(f"true caption beats one with a false {how}" for how in ("order", "count", "object"))),
+    ("CLIP, the true caption against one with left and right swapped, a wrong number, object, colour (chance 50%, of "
+     "colours more, as many things have a usual one)",
+     "CLIP，正确描述对左右互换、数量错误、物体错误、颜色错误的描述（随机 50%；颜色更高，因为许多物体有惯常的颜色）",
+     tuple(f"true caption beats one with a false {how}" for how in ("order", "count", "object", "colour"))),
     ("BLIP names every object: one object, all scenes", "BLIP 说对所有物体：单个物体、全部场景",
      tuple(f"BLIP's captions, {name}, name every object" for name in ("one object", "all scenes"))),
     ("the same in Chinese", "同上，用中文", tuple(f"BLIP's Chinese captions, {name}, name every object"
@@ -74,6 +77,12 @@ SCORES = (
      ("BLIP-2 answers, all kinds", "BLIP-2 answers in Chinese, all kinds")),
     ("of which: what, how many, where, side, colour, yes or no", "其中：是什么、多少、在哪里、哪一边、颜色、是非",
      tuple(f"BLIP-2 answers, {kind}" for kind in QUESTION_KINDS)),
+    ("the same questions about another picture: what can be answered without looking",
+     "同样的问题配另一张图片：不看图也能答对的部分",
+     tuple(f"BLIP-2 answers about another picture, {kind}" for kind in QUESTION_KINDS)),
+    ("BLIP-2 says yes to a blank picture (no leaning: 50%); in Chinese",
+     "面对空白图片，BLIP-2 回答“是”的比例（无偏向为 50%）；用中文",
+     ("BLIP-2 says yes to a blank picture", "BLIP-2 says yes in Chinese to a blank picture")),
 )
 TEXT = """---
 license: apache-2.0
