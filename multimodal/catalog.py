@@ -10,6 +10,9 @@ from collections.abc import Collection, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import PickleError
+
+from safetensors import SafetensorError
 
 from . import UserError, weights
 from .hardware import Machine, detect, free_memory, readable_size
@@ -154,12 +157,22 @@ class Choice:
         """What tells `from_pretrained` the precision, into which the weights go one by one as they are read.
 
         In FP32 the file itself, mapped into memory, is the weights; else there would be two copies.
+
+        Raises:
+            UserError: The weights are damaged, or do not belong to their configuration.
         """
-        if self.dtype_name == "fp32":
-            yield {"dtype": self.dtype}
-            return
-        with weights.read_frugally():
-            yield {"dtype": self.dtype, **self._quantization()}
+        try:
+            if self.dtype_name == "fp32":
+                yield {"dtype": self.dtype}
+            else:
+                with weights.read_frugally():
+                    yield {"dtype": self.dtype, **self._quantization()}
+        except (RuntimeError, ValueError, LookupError, PickleError, SafetensorError) as error:
+            if "memory" in str(error):  # which ran out: lesson.step_down sees to it
+                raise
+            raise UserError(f"The weights in {self.path} cannot be loaded, as they are damaged or do not belong to "
+                            "their config.json: `python -m multimodal.weights check` compares files that were fetched with "
+                            "their hashes; --debug shows what the library says.") from error
 
     def _quantization(self) -> dict:
         if self.dtype_name != "int8":

@@ -110,10 +110,12 @@ def missing(folder: Path) -> list[str]:
     """What a model's folder lacks to be loaded, in words; empty if it is complete.
 
     A folder of sentence-transformers (with modules.json) is judged by the folders of its modules. Every link must lead
-    somewhere.
+    somewhere, and settings and vocabularies must be whole.
     """
     if broken := [path.name for path in folder.rglob("*") if path.is_symlink() and not path.exists()]:
         return sorted(broken)
+    if unreadable := [path.name for path in folder.rglob("*.json") if not _is_json(path)]:
+        return [f"a readable {name}" for name in sorted(unreadable)]
     try:
         if (folder / "modules.json").is_file():
             first, *others = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
@@ -123,6 +125,14 @@ def missing(folder: Path) -> list[str]:
     except (ValueError, LookupError, TypeError):
         return ["a readable modules.json"]
     return _missing_model(folder)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
 
 
 def _missing_model(folder: Path) -> list[str]:

@@ -391,6 +391,7 @@ def test_complete_weights_are_found(cache, key, files):
      "pytorch_model.bin"),
     ("clip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=archive()[:-20]), "pytorch_model.bin"),
     ("clip", CLIP_FILES | {"config.json": b'{"model'}, "a readable config.json"),
+    ("clip", CLIP_FILES | {"vocab.json": b'{"a": 1, "b'}, "a readable vocab.json"),
     ("blip2", without(BLIP2_FILES, "model-00002-of-00002.safetensors"), "model-00002-of-00002.safetensors"),
     ("blip2", BLIP2_FILES | {"model.safetensors.index.json": b'{"weight_map": '},
      "a readable model.safetensors.index.json"),

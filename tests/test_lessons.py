@@ -216,6 +216,23 @@ def test_bad_input_gets_one_sentence(tmp_path, arguments, sentence):
     assert sentence in finished.stderr
 
 
+def test_weights_that_do_not_belong_to_their_configuration(tmp_path):
+    folder = tmp_path / "clip-vit-base-patch32"
+    shutil.copytree(CHECKPOINTS / "clip", folder)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"projection_dim": 64}))
+    finished = run([LESSONS["9.1"], "--weights", folder, "--device", "cpu"], tmp_path)
+    assert finished.returncode == 2 and "Traceback" not in finished.stderr
+    assert finished.stderr.splitlines()[-1].startswith(f"error: The weights in {folder} cannot be loaded, as they are")
+
+
+def test_a_hub_that_cannot_be_reached(tmp_path):
+    finished = run([LESSONS["9.1"], "--models", "hub", "--device", "cpu"], tmp_path, HF_ENDPOINT="http://127.0.0.1:9",
+                   HF_HUB_OFFLINE="0", HF_HOME=str(tmp_path), MULTIMODAL_WEIGHTS="")
+    assert finished.returncode == 1 and len(finished.stderr.splitlines()) == 1
+    assert finished.stderr.startswith("error: openai/clip-vit-base-patch32 could not be fetched from http://127.0.0.1:9")
+
+
 def test_a_failed_run_does_not_pass_for_the_run_before(tmp_path):
     (tmp_path / "outputs/9.1").mkdir(parents=True)
     (tmp_path / "outputs/9.1/results.json").write_text("{}")
