@@ -171,8 +171,8 @@ class Choice:
             if "memory" in str(error):  # which ran out: lesson.step_down sees to it
                 raise
             raise UserError(f"The weights in {self.path} cannot be loaded, as they are damaged or do not belong to "
-                            "their config.json: `python -m multimodal.weights check` compares files that were fetched with "
-                            "their hashes; --debug shows what the library says.") from error
+                            "their config.json: `python -m multimodal.weights check` compares files that were fetched "
+                            "with their hashes; --debug shows what the library says.") from error
 
     def _quantization(self) -> dict:
         if self.dtype_name != "int8":
