@@ -1,7 +1,8 @@
 """Measure how far scenes lie from their mean in CLIP's features: `python -m training.world`, after `training.clip`.
 
 A picture that lies farther than all but 2% of fresh scenes is outside the small models' world; `multimodal.world`
-warns of it. No picture from outside is needed to set this up.
+warns of it. Mean, spread and threshold need no picture from outside; which layer to look at was chosen with the
+photographs below in view.
 """
 
 import argparse
