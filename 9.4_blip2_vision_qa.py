@@ -6,7 +6,7 @@
 #
 # **It needs** under 2 GB of memory and no download with the small model of this repository. The real BLIP-2 OPT-2.7B
 # is a download of 15 GB and runs in FP16 on a GPU with 8 GB or more; where it does not fit, `--models hub` takes
-# BLIP-VQA (1.4 GB, any CPU) for the questions.
+# BLIP-VQA (1.54 GB, any CPU) for the questions.
 #
 # **On your own picture:** `python 9.4_blip2_vision_qa.py --image my.jpg --question "What is on the left?"`, or talk
 # about it: `python 9.4_blip2_vision_qa.py --image my.jpg --chat`

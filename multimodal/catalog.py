@@ -53,6 +53,7 @@ class Model:
         picture_memory: Memory for each further picture of a batch in FP32, in bytes (benchmarks/full_size.py).
         replaces: Key of the lessons' model in whose place the same code runs it, if --model names it.
         int8: Whether it runs in INT8. (transformers 5.23 cannot load a CLIPModel so, which is small enough without.)
+        stored: Size of the files of weights at that commit in bytes, where it is on record.
         measured: Peak memory of the process in bytes, and seconds, for one picture on a CPU in BF16: an embedding, a
             caption of 20 tokens or an answer of 8 (benchmarks/README.md, two cores with AMX); None if not measured.
     """
@@ -71,12 +72,18 @@ class Model:
     picture_memory: int = 75_000_000
     replaces: str | None = None
     int8: bool = True
+    stored: int | None = None
     measured: tuple[int, float] | None = None
 
     @property
     def weights_bytes(self) -> int:
         """Size of the weights in FP32, in bytes."""
         return 4 * self.parameters
+
+    @property
+    def download_bytes(self) -> int:
+        """Size of a download of the weights in bytes; where that is not on record, their size in FP32."""
+        return self.stored or self.weights_bytes
 
 
 # The revisions go with the versions in weights.TRANSFORMERS. That of BLIP-2 has the image token, without which the
@@ -86,22 +93,24 @@ class Model:
 #   (pinned_model_registry.py, with the hashes of the shards): blip2; St-Expedite-Press/on-high-in-blue-tomorrows
 #   (appendices/H, from the hub's API): blip2-flan; ckgresla/representax: sbert-clip; CemOnat00/AI-powered-gallery
 #   (mobile/tools/fetch_models.sh): sbert-clip-multilingual; neeraj1909/rag-kit (adapters/vision.py): smolvlm.
+# The sizes are those of git-lfs at these commits, as others have noted them down with the hashes.
 MODELS = {model.key: model for model in (
     Model("clip", "CLIP ViT-B/32", "openai/clip-vit-base-patch32", 151_277_313, 2 * GB, 4 * GB, 4 * GB, "clip",
           revision="3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", picture_memory=6_000_000, int8=False,
-          measured=(1_170_000_000, 0.028)),
+          stored=605_247_071, measured=(1_170_000_000, 0.028)),
     # The same network in another package, so the same small twin.
     Model("sbert-clip", "SBERT-CLIP ViT-B/32", "sentence-transformers/clip-ViT-B-32", 151_277_313, 2 * GB, 4 * GB,
           4 * GB, "clip", revision="327ab6726d33c0e22f920c83f2ff9e4bd38ca37f", licence="MIT", picture_memory=6_000_000,
-          int8=False),
+          int8=False, stored=605_157_884),
     Model("blip", "BLIP-base", "Salesforce/blip-image-captioning-base", 223_971_644, 4 * GB, 6 * GB, 6 * GB, "blip",
-          revision="82a37760796d32b1411fe092ab5d4e227313294b", licence="BSD-3-Clause", measured=(1_380_000_000, 0.73)),
+          revision="82a37760796d32b1411fe092ab5d4e227313294b", licence="BSD-3-Clause", stored=989_820_849,
+          measured=(1_380_000_000, 0.73)),
     Model("blip-vqa", "BLIP-VQA-base", "Salesforce/blip-vqa-base", 361_230_140, 4 * GB, 6 * GB, 6 * GB, None,
           revision="787b3d35d57e49572baabd22884b3d5a05acf072", licence="BSD-3-Clause", replaces="blip2",
-          measured=(1_640_000_000, 0.38)),
+          stored=1_538_800_584, measured=(1_640_000_000, 0.38)),
     Model("blip2", "BLIP-2 OPT-2.7B", "Salesforce/blip2-opt-2.7b", 3_744_761_856, None, 8 * GB, 16 * GB, "blip2",
           "blip-vqa", revision="59a1ef6c1e5117b3f65523d1c6066825bcf315e3", licence="MIT",
-          measured=(8_420_000_000, 2.9)),
+          stored=14_979_207_136, measured=(8_420_000_000, 2.9)),
     # For comparison; no lesson needs them. Their memory is that of the row above that is about their size.
     Model("clip-large", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", 427_616_513, 4 * GB, 6 * GB, 6 * GB, "clip",
           "clip", revision="32bd64288804d66eefd0ccbe215aa642df71cc41", licence="MIT", replaces="clip", int8=False),
@@ -118,7 +127,7 @@ MODELS = {model.key: model for model in (
     Model("blip2-flan", "BLIP-2 Flan-T5-XL", "Salesforce/blip2-flan-t5-xl", 3_942_446_592, None, 10 * GB, 16 * GB,
           "blip2", "blip-vqa", revision="0eb0d3b46c14c1f8c7680bca2693baafdb90bb28", licence="MIT"),
     Model("smolvlm", "SmolVLM-256M", "HuggingFaceTB/SmolVLM-256M-Instruct", 256_484_928, 4 * GB, 6 * GB, 6 * GB,
-          "blip2", revision="7e3e67edbbed1bf9888184d9df282b700a323964", licence="Apache-2.0"),
+          "blip2", revision="7e3e67edbbed1bf9888184d9df282b700a323964", licence="Apache-2.0", stored=513_028_808),
 )}
 LESSONS = ("clip", "sbert-clip", "blip", "blip-vqa", "blip2")  # those that the lessons load
 
@@ -250,7 +259,7 @@ def decide(key: str, machine: Machine, models: str = "auto", device: str = "auto
                         f"{', and '.join(hindered)}, so it runs on {why[-1]}" if hindered else f"fits {why[-1]}"))
                     here = model.key in present
                     steps.append("its weights are on this machine" if here else
-                                 f"its weights ({readable_size(model.weights_bytes)}) come from {model.hub_id}")
+                                 f"its weights ({readable_size(model.download_bytes)}) come from {model.hub_id}")
                     steps.append(f"in {precision.upper()}, "
                                  f"{WHY[precision] if dtype == 'auto' else 'as --dtype asks'}")
                     return Choice(model.key, model.name, model.hub_id, "local weights" if here else "hub", place,
@@ -346,7 +355,7 @@ def _absence(model: Model, key: str, steps: Collection[str]) -> str:
     # The advice fits the first such model only: that is the one which --models hub would take.
     advice = "" if any("--models hub" in step for step in steps) else ": --models hub fetches them"
     return (f"the real weights of {_called(model, key)} are not on this machine ({model.hub_id}, "
-            f"{readable_size(model.weights_bytes)}){advice}")
+            f"{readable_size(model.download_bytes)}){advice}")
 
 
 def _precision(model: Model, machine: Machine, place: str, device: str, dtype: str, failed: Container[str],

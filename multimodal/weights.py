@@ -244,7 +244,7 @@ def _begun(model: "Model") -> int:
 
 
 def _list(models: dict[str, "Model"]) -> int:
-    print(f"{'name':24}{'repository':51}{'in FP32':>8}  {'licence':13}{'commit':9}on this machine")
+    print(f"{'name':24}{'repository':51}{'weights':>9}  {'licence':13}{'commit':9}on this machine")
     for model in models.values():
         folder, lacking = _found(model)
         if folder and folder.parent.name == "snapshots":
@@ -252,12 +252,13 @@ def _list(models: dict[str, "Model"]) -> int:
         else:
             here = ("yes" if folder else "not complete" if lacking else
                     f"{readable_size(size)} of it" if (size := _begun(model)) else "no")
-        print(f"{model.key:24}{model.hub_id:51}{readable_size(model.weights_bytes):>8}  {model.licence:13}"
+        size = f"{'' if model.stored else '~'}{readable_size(model.download_bytes)}"
+        print(f"{model.key:24}{model.hub_id:51}{size:>9}  {model.licence:13}"
               f"{model.revision[:7]:9}{here}")
     print(f"The commits go with transformers {TRANSFORMERS}; here is {version('transformers')}. A model needs its "
           "configuration (*.json), its\nwords (tokenizer.json, or vocab.* and merges.txt) and model*.safetensors, or "
           "pytorch_model*.bin where there is none.\n`fetch NAME` says how many files and bytes that is before it "
-          "begins.")
+          "begins (~: as many bytes as it has parameters in FP32).")
     return 0
 
 

@@ -471,6 +471,8 @@ def test_list_says_what_there_is(hub, tmp_path):
         assert model.hub_id in rows[key] and model.licence in rows[key] and model.revision[:7] in rows[key]
     assert rows["clip"].endswith(" yes") and rows["blip"].endswith(" yes, at aaaaaaa")
     assert rows["sbert-clip"].endswith(" no")
+    assert " 990 MB " in rows["blip"] and " 15 GB " in rows["blip2"]
+    assert " ~1.5 GB " in rows["siglip2"]
 
 
 def test_where_says_where(hub, tmp_path):

@@ -101,8 +101,8 @@ It has {parameters:,} parameters; the real one, `{real}`, has {real_parameters:,
 
 {training}
 
-All on a machine with two CPU cores with AMX (Intel Xeon), in bf16, with Muon and AdamW (`training/loop.py`), on pictures
-that no pretrained model had a part in. The loss curve is in `training_loss.png`.
+All on a machine with two CPU cores with AMX (Intel Xeon), in bf16, with Muon and AdamW (`training/loop.py`), on
+pictures that no pretrained model had a part in. The loss curve is in `training_loss.png`.
 
 ## Data
 
