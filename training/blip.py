@@ -23,7 +23,7 @@ from transformers import (
 
 from .clip import VISION, Heads, trained_heads
 from .language import CHINESE_PREFIX, caption, caption_chinese, dialogue
-from .loop import CHECKPOINTS, Run, save_half, speed_up
+from .loop import CHECKPOINTS, Run, draw_losses, save_half, speed_up
 from .pictures import Pool
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
@@ -113,7 +113,7 @@ def main() -> None:
     save_half(model, folder)
     BlipProcessor(image_processor=BlipImageProcessorPil(size={"height": PICTURE_SIZE, "width": PICTURE_SIZE}),
                   tokenizer=tokenizer).save_pretrained(folder)
-    run.draw(folder)
+    draw_losses(folder, "tower", "blip")
     print(f"saved {folder}")
 
 

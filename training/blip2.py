@@ -28,7 +28,7 @@ from transformers import (
 
 from .clip import VISION
 from .language import NO_CHINESE, Scene, describe, falsify, questions
-from .loop import CHECKPOINTS, Run, save_half, speed_up
+from .loop import CHECKPOINTS, Run, draw_losses, save_half, speed_up
 from .opt import document, encode, pad
 from .pictures import Pool, normalise
 from .scenes import PICTURE_SIZE, decode
@@ -190,7 +190,7 @@ def ask_the_blind(scene: Scene, rng: np.random.Generator) -> list[tuple[str, boo
 
 
 def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, tokenizer: GPT2Tokenizer, pool: Pool,
-                 steps: int, rng: np.random.Generator) -> Run:
+                 steps: int, rng: np.random.Generator) -> None:
     """Learn to caption and to answer through the frozen language model.
 
     Of an empty picture, of any one colour, questions with yes or no are asked all the same, and the answer to learn is
@@ -212,7 +212,6 @@ def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, 
         loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
         right = (logits.argmax(-1) == labels)[labels != -100].float().mean().item()
         run.update(loss, BATCH, words_right=right)
-    return run
 
 
 def main() -> None:
@@ -237,7 +236,7 @@ def main() -> None:
     # The text side of the Q-Former has done its work; the rest goes on.
     carried = {k: v for k, v in stage1.qformer.state_dict().items() if k in stage2.qformer.state_dict()}
     stage2.qformer.load_state_dict(carried)
-    run = train_stage2(stage2, see, language_model, tokenizer, pool, options.stage2_steps, rng)
+    train_stage2(stage2, see, language_model, tokenizer, pool, options.stage2_steps, rng)
 
     processor = Blip2Processor(image_processor=BlipImageProcessorPil(size={"height": PICTURE_SIZE,
                                                                            "width": PICTURE_SIZE}),
@@ -256,7 +255,7 @@ def main() -> None:
     folder = CHECKPOINTS / "blip2"
     save_half(model, folder)
     processor.save_pretrained(folder)
-    run.draw(folder)
+    draw_losses(folder, "opt", "blip2-stage1", "blip2-stage2")
     print(f"saved {folder}")
 
 

@@ -30,7 +30,7 @@ from transformers import (
 
 from . import backgrounds
 from .language import COLOURS, Group, Scene, falsify, place_caption, vary_caption, vary_caption_chinese
-from .loop import CHECKPOINTS, Run, save_half, speed_up
+from .loop import CHECKPOINTS, Run, draw_losses, save_half, speed_up
 from .pictures import Pool
 from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
 from .sprites import CACHE, NOUNS
@@ -289,7 +289,7 @@ def name_nouns(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: tor
 
 
 def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: Pool, steps: int,
-               rng: np.random.Generator, name: str = "clip", losses: Container[str] = LOSSES) -> Run:
+               rng: np.random.Generator, name: str = "clip", losses: Container[str] = LOSSES) -> None:
     """Phase two: CLIP's contrastive loss over both towers, and beside it, at half weight, the comparison with a false
     caption, the naming of nouns and the naming of patches. `training.ablation` leaves some of them out."""
     run = Run(name, nn.ModuleList([model, heads]), steps, rng, matrix_rate=0.008, other_rate=8e-4,
@@ -314,7 +314,6 @@ def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: P
                 seeing, measures["patches_right"] = heads(hidden, records)
                 loss = loss + 0.5 * seeing
         run.update(loss, BATCH, **measures)
-    return run
 
 
 def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: int, rng: np.random.Generator) -> None:
@@ -357,13 +356,13 @@ def main() -> None:
     model, heads = CLIPModel(configuration(tokenizer)), Heads()
     model.set_attn_implementation("eager")  # the fused kernels have a slow backward pass on CPUs
     train_vision(model, heads, pool, options.vision_steps, rng)
-    run = train_both(model, heads, tokenizer, pool, options.steps, rng)
+    train_both(model, heads, tokenizer, pool, options.steps, rng)
     train_text(model, tokenizer, pool, options.text_steps, rng)
 
     folder = CHECKPOINTS / "clip"
     save_half(model, folder)
     make_processor(tokenizer).save_pretrained(folder)
-    run.draw(folder)
+    draw_losses(folder, "clip-vision", "clip", "clip-text")
     print(f"saved {folder}")
 
 

@@ -100,15 +100,17 @@ class Run:
         part.rename(self.path)
         self.saved = time.monotonic()
 
-    def draw(self, folder: Path) -> None:
-        """Save the loss curve as training_loss.png in `folder`."""
-        from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(6, 3), layout="constrained")
-        axes = figure.subplots()
-        axes.plot([point["step"] for point in self.history], [point["loss"] for point in self.history])
-        axes.set(xlabel="step", ylabel="loss", title=f"{self.name}: training loss")
-        figure.savefig(folder / "training_loss.png", dpi=80)
+def draw_losses(folder: Path, *names: str) -> None:
+    """Save the loss curves of finished runs, side by side, as training_loss.png in `folder`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(names), 3), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names):
+        history = torch.load(CACHE / f"{name}.pt", weights_only=True)["history"]
+        axes.plot([point["step"] for point in history], [point["loss"] for point in history])
+        axes.set(xlabel="step", ylabel="loss", title=f"{name}: training loss")
+    figure.savefig(folder / "training_loss.png", dpi=80)
 
 
 def _modified(path: Path) -> float:
