@@ -1,13 +1,15 @@
 """What the embedded models are trained with: captions that are true, false ones that are not, runs that go on."""
 
 import os
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from training import language, loop, pictures
+from training import backgrounds, clip, language, loop, pictures
 from training.language import Group, Scene
 from training.scenes import RECORD, decode, encode
 from training.sprites import NOUNS
@@ -63,6 +65,17 @@ def test_true_and_false_captions_are_worded_alike(how):
                     text = text.replace(words, "_")
                 texts.append(text.replace("there are", "there is"))
             assert texts[0] == texts[1]
+
+
+def test_a_false_place_is_no_place_or_light_of_the_scene():
+    rng = np.random.default_rng(6)
+    for scene in scenes(300):
+        if scene.place in backgrounds.OUTDOOR:
+            scene = replace(scene, light=str(rng.choice(backgrounds.LIGHTS)))
+        _, text, false = clip.caption_pair(scene, rng, chinese=0.0, placed=1.0, place_alone=True)
+        assert not clip.may_fit([false], np.array([True]), [scene]).any()
+        said = language.where(scene)
+        assert said not in text and (scene.light == "day" or f"at {scene.light}" not in text)
 
 
 def test_no_false_caption_counts_more_things_than_a_scene_holds():
@@ -131,8 +144,9 @@ def test_a_run_starts_anew_when_what_it_begins_with_has_been_trained_since(tmp_p
         return run
 
     train("tower")
+    os.utime(tmp_path / "tower.pt", (time.time() - 9,) * 2)
     train("head", after=("tower",))
     train("tower")  # has nothing left to do
     assert loop.Run("head", nn.Linear(8, 4), 3, np.random.default_rng(0), after=("tower",)).step == 3
-    os.utime(tmp_path / "tower.pt")
+    os.utime(tmp_path / "tower.pt", (time.time() + 9,) * 2)
     assert loop.Run("head", nn.Linear(8, 4), 3, np.random.default_rng(0), after=("tower",)).step == 0

@@ -12,6 +12,7 @@ more captions that name no place.
 import argparse
 import json
 from collections.abc import Container, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -201,6 +202,8 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
     in_chinese = bool(rng.random() < chinese)
     if place_alone:
         false = falsify(scene, rng, "place")
+        if false.light != "day":  # A caption may say the light alone, which must then be false as well.
+            false = replace(false, light="sunset" if false.light == "night" else "night")
         return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese), false
     false = None
     while false is None:
