@@ -44,8 +44,8 @@ if choice.key == "blip-vqa":
     lesson.use(blip2)
 lesson.check(pictures)
 with blip2.loading() as settings:
-    model = Blip2ForConditionalGeneration.from_pretrained(blip2.path, **settings).to(blip2.device).eval()
-processor = Blip2Processor.from_pretrained(blip2.path)
+    model = Blip2ForConditionalGeneration.from_pretrained(blip2.path, **settings)
+model, processor = model.to(blip2.device).eval(), Blip2Processor.from_pretrained(blip2.path)
 processor.tokenizer.padding_side = "left"  # a prompt goes on at its right end, so short ones are filled up at the left
 
 # The processor begins each prompt with as many <image> tokens as there are queries, and the model puts what it sees

@@ -5,7 +5,7 @@
 # half precision and 8-bit weights do to speed, size and words, and how to choose among them by measurement.
 #
 # **It needs** under 2 GB of memory and no download with the small model of this repository; the real BLIP-base is
-# 0.9 GB (`--models hub`) and runs on any CPU with 4 GB.
+# 0.99 GB (`--models hub`) and runs on any CPU with 4 GB.
 #
 # **On your own pictures:** `python 9.5_lightweight_vlm.py --images my_photos`. By what you have and need:
 # `python 9.5_lightweight_vlm.py --memory-gb 2 --pictures-per-second 5`

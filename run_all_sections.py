@@ -200,8 +200,9 @@ def run_lesson(file: Path, arguments: list[str], results: Path, outcome: Outcome
     Raises:
         SystemExit: Ctrl-C or SIGTERM came; nothing that the lesson started is left.
     """
-    with contextlib.suppress(OSError):  # What is wrong with the folder, the lesson says.
-        results.unlink()
+    for left in (results, results.with_name(RUNNING)):
+        with contextlib.suppress(OSError):  # What is wrong with the folder, the lesson says.
+            left.unlink()
     reason = mmap.mmap(-1, 4096)  # Memory that a fork shares.
     process = None
     began, kills = time.perf_counter(), memory_kills()
@@ -225,11 +226,13 @@ def run_lesson(file: Path, arguments: list[str], results: Path, outcome: Outcome
     if code < 0:
         why = signal.strsignal(-code)
         if -code == KILL:
-            why = "out of memory" if memory_kills() > kills else "perhaps out of memory"
-            with contextlib.suppress(OSError):  # It had no model yet.
-                running = results.with_name(RUNNING).read_text().splitlines()
-                if why == "out of memory" and give_up(running):
-                    return run_lesson(file, arguments, results, outcome)
+            why, running = "perhaps out of memory", []
+            if memory_kills() > kills:
+                why = "out of memory"
+                with contextlib.suppress(OSError):  # It had no model yet.
+                    running = results.with_name(RUNNING).read_text().splitlines()
+            if give_up(running):
+                return run_lesson(file, arguments, results, outcome)
         outcome.status, outcome.reason = "killed", f"killed (signal {-code}: {why})"
     elif code > 0:
         sentence = reason[:].strip(b"\0\n ").decode(errors="replace")

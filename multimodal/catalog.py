@@ -7,12 +7,10 @@ test can ask what it would do on machines that nobody has at hand; `choose` asks
 import os
 from argparse import Namespace
 from collections.abc import Collection, Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import PickleError
-
-from safetensors import SafetensorError
 
 from . import UserError, weights
 from .hardware import Machine, detect, free_memory, readable_size
@@ -170,12 +168,12 @@ class Choice:
         Raises:
             UserError: The weights are damaged, or do not belong to their configuration.
         """
+        from safetensors import SafetensorError
+
+        settings = {"dtype": self.dtype, **self._quantization()}
         try:
-            if self.dtype_name == "fp32":
-                yield {"dtype": self.dtype}
-            else:
-                with weights.read_frugally():
-                    yield {"dtype": self.dtype, **self._quantization()}
+            with nullcontext() if self.dtype_name == "fp32" else weights.read_frugally():
+                yield settings
         except (RuntimeError, ValueError, LookupError, PickleError, SafetensorError) as error:
             if "memory" in str(error):  # which ran out: lesson.step_down sees to it
                 raise
@@ -397,8 +395,9 @@ def _precision(model: Model, machine: Machine, place: str, device: str, dtype: s
             if not obstacles or "ran out" in obstacles[-1]:
                 obstacles.append(f"needs about {need} on {where}{said}, which has {readable_size(free)} free")
         elif place != "cpu" and machine.memory < needed(precision)[1]:
-            obstacles.append(f"goes to {where} by way of the main memory, which has {readable_size(machine.memory)} "
-                             f"free{said}")
+            obstacles.append(f"must pass through the main memory on its way to {where}, which takes "
+                             f"{readable_size(needed(precision)[1])}{said}, and {readable_size(machine.memory)} are "
+                             "free")
         else:
             if place != "cpu" and free < TOLERANCE * model.gpu_recommended:
                 need += f" needed, {readable_size(model.gpu_recommended)} recommended"

@@ -162,7 +162,8 @@ def snapshot(hub_id: str, revision: str, choose: Callable[[list[str]], list[str]
                 # Whoever brought what is here already: it is checked, too.
                 while (found := _found(file, folder, blobs)) and not matches(found, file.digest, progress, False):
                     progress.add(-file.size, fetched=False)
-                    found.resolve().unlink()
+                    content = found.resolve()
+                    (content if content.parent == blobs.resolve() else found).unlink()  # a link may lead elsewhere
                 if not found:
                     part = blob.with_name(f"{file.digest}.part")
                     _fetch(hf_hub_url(hub_id, file.name, revision=commit), file, part, progress)

@@ -1,6 +1,8 @@
 """One lesson's frame: its options, the models it uses, the figures and numbers it leaves behind."""
 
 import argparse
+import errno
+import gc
 import json
 import os
 import shlex
@@ -59,8 +61,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 def out_of_memory(error: BaseException) -> bool:
     """Whether Python, a GPU or torch's allocator for the CPU could not have the memory that it asked for."""
     signs = ("out of memory", "not enough memory", "can't allocate memory")  # CUDA, Metal; the CPU on Windows, on Linux
-    return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and any(sign in str(error)
-                                                                                     for sign in signs)
+    return (isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno == errno.ENOMEM
+            or isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs))
 
 
 class Lesson:
@@ -79,7 +81,7 @@ class Lesson:
         >>> lesson.finish()
     """
 
-    choices: list = []  # the `catalog.Choice`s that this process has used, the last one last
+    choices: list = []  # the `catalog.Choice`s of this process that something smaller could replace, in their order
 
     def __init__(self, section: str, title: str):
         self.section, self.title = section, title
@@ -111,7 +113,9 @@ class Lesson:
         """Say which model the lesson runs, on what, in which precision and why (a `catalog.Choice`)."""
         print(f"Model: {choice.name}, {choice.source}, on {choice.device} in {choice.dtype_name.upper()}.")
         print(textwrap.fill(choice.reason, 110, initial_indent="       ", subsequent_indent="       "))
-        Lesson.choices.append(choice)
+        # What something smaller could replace: of the small models, those that can leave a GPU.
+        if choice.source != "embedded" or choice.device != "cpu" and self.options.device == "auto":
+            Lesson.choices.append(choice)
         # For the runner, should the system end this process for want of memory.
         (self.folder / RUNNING).write_text("\n".join(lower_rungs()))
         if choice.source == "embedded":
@@ -139,8 +143,8 @@ class Lesson:
         if foreign:
             some = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
             again = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:], "--models", "hub"])
-            print(f"Unlike the drawings that the small model knows: {some}. What it says there is a guess; "
-                  f"the real model: {again}")
+            print(f"Unlike the drawings that the small model knows: {some}. What it says there is a guess"
+                  + (f"; the real model: {again}" if self.options.models != "hub" else "."))
 
     def step(self, title: str) -> None:
         """Print the heading of the next part."""
@@ -192,10 +196,9 @@ def progress(items):
 
 def lower_rungs() -> list[str]:
     """What this process runs and something smaller could replace, the one to give up first in front: the real model
-    that came last, as all were in memory together. Last come the small models, which can only leave a GPU."""
-    real = [choice.rung for choice in Lesson.choices if choice.source != "embedded"]
-    small = [choice.rung for choice in Lesson.choices if choice.source == "embedded" and choice.device != "cpu"]
-    return [*reversed(real), *reversed(small)]
+    that came last, as all were in memory together."""
+    latest = sorted(reversed(Lesson.choices), key=lambda choice: choice.source == "embedded")
+    return [choice.rung for choice in latest]
 
 
 def give_up(rungs: list[str]) -> bool:
@@ -218,7 +221,10 @@ def step_down(error: BaseException) -> None:
     if not out_of_memory(error) or in_notebook() or not give_up(lower_rungs()):
         return
     command = [sys.executable, *sys.argv]
-    if sys.platform == "win32":  # where execv ends this process at once, and whoever waits for it with it
+    if sys.platform == "win32":  # where execv ends this process at once, and whoever waits for it would go on
+        error.__traceback__ = sys.last_traceback = sys.last_exc = None
+        vars(sys.modules["__main__"]).clear()  # the models
+        gc.collect()
         sys.exit(subprocess.call(command))
     os.execv(sys.executable, command)
 

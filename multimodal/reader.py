@@ -153,7 +153,8 @@ def quicken(model, dtype: "torch.dtype"):
 
 
 def fuse_attention(model):
-    """Let the vision tower of a BLIP compute its attention with torch's fused kernel, in place; returns the model.
+    """Let the vision tower of a BLIP compute its attention with torch's fused kernel, in place; returns the model,
+    which is for inference from then on.
 
     transformers 5.24 has only the plain way for BLIP, which writes all scores of 577 by 577 patches to memory and reads
     them back for each step of the softmax.

@@ -38,23 +38,13 @@ def find(model: "Model") -> Path | None:
     Raises:
         UserError: MULTIMODAL_WEIGHTS names no folder, or one without models, or this model is not complete there.
     """
-    if own := os.environ.get("MULTIMODAL_WEIGHTS"):
-        own = Path(own).expanduser().resolve()  # a relative path might pass for the name of a repository
-        if not own.is_dir():
-            raise UserError(f"MULTIMODAL_WEIGHTS or --weights names {own}, which is not a folder: correct it, or leave "
-                            "it out.")
-        folders = {folder.name: folder for folder in (*own.iterdir(), own) if folder.is_dir()}
-        for name in _folder_names(model):
-            if folder := folders.get(name):
-                if lacking := missing(folder):
-                    raise UserError(f"{folder} (from MULTIMODAL_WEIGHTS or --weights) is not complete, "
-                                    f"{', '.join(lacking)} missing: add that, or leave the folder out.")
-                return folder
-        from .catalog import MODELS
-        if not folders.keys() & {name for each in MODELS.values() for name in _folder_names(each)}:
-            raise UserError(f"{own} (from MULTIMODAL_WEIGHTS or --weights) holds no model of this chapter: a model's "
-                            f"files go into a folder there that is called as it is on the hub, "
-                            f"{_folder_names(model)[0]} or {_folder_names(model)[1]}.")
+    folders = _own_folders()
+    for name in _folder_names(model):
+        if folder := folders.get(name):
+            if lacking := missing(folder):
+                raise UserError(f"{folder} (from MULTIMODAL_WEIGHTS or --weights) is not complete, "
+                                f"{', '.join(lacking)} missing: add that, or leave the folder out.")
+            return folder
     repository = _repository(model)
     try:
         newest = (repository / "refs/main").read_text().strip()
@@ -114,7 +104,7 @@ def missing(folder: Path) -> list[str]:
     """
     if broken := [path.name for path in folder.rglob("*") if path.is_symlink() and not path.exists()]:
         return sorted(broken)
-    if unreadable := [path.name for path in folder.rglob("*.json") if not _is_json(path)]:
+    if unreadable := [path.name for path in folder.rglob("[!.]*.json") if not _is_json(path)]:
         return [f"a readable {name}" for name in sorted(unreadable)]
     try:
         if (folder / "modules.json").is_file():
@@ -209,6 +199,28 @@ def cache_folder() -> Path:
     home = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
     folder = (os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub"))
     return Path(os.path.expandvars(os.path.expanduser(folder)))
+
+
+def _own_folders() -> dict[str, Path]:
+    """The folders in MULTIMODAL_WEIGHTS, and that itself, by their names; none if it is not set.
+
+    Raises:
+        UserError: It is no folder, or there is no model in it.
+    """
+    from .catalog import MODELS
+
+    if not (own := os.environ.get("MULTIMODAL_WEIGHTS")):
+        return {}
+    own = Path(own).expanduser().absolute()  # a relative path might pass for the name of a repository
+    if not own.is_dir():
+        raise UserError(f"MULTIMODAL_WEIGHTS or --weights names {own}, which is not a folder: correct it, or leave it "
+                        "out.")
+    folders = {folder.name: folder for folder in (own, *own.iterdir()) if folder.is_dir()}
+    if not folders.keys() & {name for model in MODELS.values() for name in _folder_names(model)}:
+        raise UserError(f"{own} (from MULTIMODAL_WEIGHTS or --weights) holds no model of this chapter: a model's files "
+                        "go into a folder there that is called as it is on the hub, clip-vit-base-patch32 or "
+                        "openai--clip-vit-base-patch32 for CLIP.")
+    return folders
 
 
 def _folder_names(model: "Model") -> tuple[str, str]:
@@ -331,6 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("where", help="where weights are looked for, and where they were found")
     options = parser.parse_args(arguments)
     try:
+        _own_folders()  # what is wrong with all of them is said once
         if options.command != "fetch":
             return {"list": _list, "check": _check, "where": _where}[options.command](MODELS)
         keys = [key for name in options.names for key in (LESSONS if name == "all" else [name])]

@@ -66,7 +66,7 @@ DECISIONS = [
     ("blip2", "16 GB card", {"models": "hub"}, ("blip2", "hub", "cuda", "fp16"), ["about 8 GB needed"]),
     ("blip2", "8 GB card", {"models": "hub"}, ("blip2", "hub", "cuda", "fp16"), ["16 GB recommended"]),
     ("blip2", "8 GB card, little RAM", {"models": "hub"}, ("blip-vqa", "hub", "cuda", "fp16"),
-     ["BLIP-2 OPT-2.7B goes to the GPU RTX 3070 by way of the main memory, which has 6 GB free"]),
+     ["BLIP-2 OPT-2.7B must pass through the main memory on its way to the GPU", "7.86 GB, and 6 GB are free"]),
     ("blip2", "6 GB card", {"models": "hub"}, ("blip-vqa", "hub", "cuda", "fp16"),
      ["BLIP-2", "about 8 GB on the GPU", "its stand-in BLIP-VQA-base fits"]),
     ("blip2", "server", {"models": "hub"}, ("blip-vqa", "hub", "cpu", "bf16"),

@@ -533,7 +533,7 @@ def test_a_folder_may_be_the_models_own_and_relative(tmp_path, monkeypatch):
         assert weights.find(MODELS["clip"]) == folder
     folder.rename(tmp_path / "weights-of-clip")
     monkeypatch.setenv("MULTIMODAL_WEIGHTS", ".")
-    with pytest.raises(UserError, match="holds no model of this chapter.* openai--clip-vit-base-patch32 or clip-vit"):
+    with pytest.raises(UserError, match="holds no model of this chapter.* openai--clip-vit-base-patch32 for CLIP"):
         weights.find(MODELS["clip"])
 
 

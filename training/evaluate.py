@@ -180,6 +180,8 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
             kept = [i for kind in (True, False) for i in np.flatnonzero(np.array(more) == kind)[:min(
                 sum(more), len(more) - sum(more))]]
             rows, pairs = [rows[i] for i in kept], [pairs[i] for i in kept]
+        if not rows:
+            continue
         true, false = (clip.read([pair[k] for pair in pairs]) for k in (0, 1))
         table.add(f"true caption beats one with a false {how}",
                   (seen[rows] * true).sum(-1) > (seen[rows] * false).sum(-1))
@@ -301,14 +303,16 @@ def main() -> None:
     for name in options.models:
         {"clip": evaluate_clip, "blip": evaluate_blip, "blip2": evaluate_blip2}[name](table, options.count)
     if len(options.models) == 3:
-        text = ("# How good the embedded models are\n\n"
-                f"Written by `python -m training.evaluate --count {options.count}`: scenes rendered from a seed that "
-                "training never used. The scenes are new; the\ndrawings in them were in the training scenes too, but "
-                "for the style held out. Silhouettes are left out where nothing is said of\nthem. Intervals come from "
-                "1,000 bootstrap samples: of nouns where nouns are asked, of pictures for questions of all\nkinds, of "
-                "single answers elsewhere; where all are right, it is Clopper and Pearson's. Of the captions with a "
-                "false count, half\nsay too much and half too little. \"About another picture\" is what can be "
-                "answered without looking.\n\n")
+        text = f"""# How good the embedded models are
+
+Written by `python -m training.evaluate --count {options.count}`: scenes rendered from a seed that training never used.
+The scenes are new; the drawings in them were in the training scenes too, but for the style held out. Silhouettes are
+left out where nothing is said of them. Intervals come from 1,000 bootstrap samples: of nouns where nouns are asked, of
+pictures for questions of all kinds, of single answers elsewhere; where all or none are right, they are Clopper and
+Pearson's. Of the captions with a false count, half say too much and half too little. "About another picture" is what
+can be answered without looking.
+
+"""
         (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(table.rows) + "\n", encoding="utf-8")
 
 
