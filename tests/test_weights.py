@@ -1,5 +1,6 @@
 """Getting weights: `python -m multimodal.weights` as a process, against a hub on loopback that can fail (hub.py)."""
 
+import contextlib
 import io
 import json
 import os
@@ -80,7 +81,11 @@ def wait_for(condition) -> None:
 
 def parts(home: Path) -> list[int]:
     """Sizes of the files that are being downloaded."""
-    return [part.stat().st_size for part in home.glob("hub/models--*/blobs/*.part")]
+    sizes = []
+    for part in home.glob("hub/models--*/blobs/*.part"):
+        with contextlib.suppress(FileNotFoundError):  # It is complete by now.
+            sizes.append(part.stat().st_size)
+    return sizes
 
 
 def repository(home: Path, key: str = "clip") -> Path:
