@@ -239,7 +239,7 @@ lesson.record("side_by_side", rows)
 lesson.save(figures.bar_panels(
     list(rows), {"names the thing": ([row["named"] for row in rows.values()], "{:.0%}"),
                  "ms a picture": ([1000 * row["seconds"] for row in rows.values()], "{:.1f}")},
-    f"Most things are named by {' and '.join(name for name in rows if rows[name]['named'] == most)} ({most:.0%})"),
+    f"Most things are named by {', '.join(name for name in rows if rows[name]['named'] == most)} ({most:.0%})"),
     "side_by_side")
 
 # %% [markdown]
