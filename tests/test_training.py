@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from training import backgrounds, clip, language, loop, pictures
 from training.language import Group, Scene
@@ -150,3 +151,31 @@ def test_a_run_starts_anew_when_what_it_begins_with_has_been_trained_since(tmp_p
     assert loop.Run("head", nn.Linear(8, 4), 3, np.random.default_rng(0), after=("tower",)).step == 3
     os.utime(tmp_path / "tower.pt", (time.time() + 9,) * 2)
     assert loop.Run("head", nn.Linear(8, 4), 3, np.random.default_rng(0), after=("tower",)).step == 0
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bf16_is_left_to_the_cpus_that_have_it(fast, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CACHE", tmp_path)
+    monkeypatch.setattr(loop, "bf16_is_fast", lambda: fast)
+
+    dtypes = set()
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor):
+                dtypes.add(result.dtype)
+            return result
+
+    torch.manual_seed(0)
+    model = nn.Linear(8, 4)
+    before = model.weight.detach().clone()
+    run = loop.Run(f"run-{fast}", model, 3, np.random.default_rng(0), matrix_rate=0.1)
+    with Watch():
+        with loop.mixed_precision():
+            loss = model(torch.ones(5, 8)).float().square().mean()
+        run.update(loss, 5)
+    assert (torch.bfloat16 in dtypes) == fast
+    # Muon's update has singular values of about one, times its rate and an adjustment for the shape.
+    change = torch.linalg.svdvals(model.weight.detach() - before)[0].item()
+    assert 0.05 < change < 0.3

@@ -23,7 +23,7 @@ from transformers import (
 
 from .clip import VISION, Heads, trained_heads
 from .language import CHINESE_PREFIX, caption, caption_chinese, dialogue
-from .loop import CHECKPOINTS, Run, draw_losses, save_half, speed_up
+from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .pictures import Pool
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
@@ -99,7 +99,7 @@ def main() -> None:
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         inputs = caption_batch(records, tokenizer, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             output = see(pixel_values=pixels)
             logits = model.text_decoder(
                 input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],

@@ -31,7 +31,7 @@ from transformers import (
 
 from . import backgrounds
 from .language import COLOURS, Group, Scene, falsify, place_caption, vary_caption, vary_caption_chinese
-from .loop import CHECKPOINTS, Run, draw_losses, save_half, speed_up
+from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .pictures import Pool
 from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
 from .sprites import CACHE, NOUNS
@@ -186,7 +186,7 @@ def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         kept = choose_patches(records, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             loss, right = heads(fast_glance(model.vision_model, pixels, kept), records, kept)
         run.update(loss, BATCH, patches_right=right)
 
@@ -301,7 +301,7 @@ def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: P
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         words = np.random.default_rng(rng.integers(2**32))  # so that runs with fewer losses see the same batches
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             output = see(pixel_values=pixels)
             embeddings, scenes = model.visual_projection(output.pooler_output), [decode(record) for record in records]
             loss, comparison, matched = contrast(model, tokenizer, embeddings, scenes, words, chinese=0.3, placed=0.85,
@@ -327,7 +327,7 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
     see = speed_up(model.vision_model)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             with torch.no_grad():
                 pooled = see(pixel_values=pixels).pooler_output
             embeddings, scenes = model.visual_projection(pooled), [decode(record) for record in records]

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import GPT2Tokenizer, OPTConfig, OPTForCausalLM
 
 from .language import CHINESE_PREFIX, Scene, caption, caption_chinese, describe, dialogue
-from .loop import Run
+from .loop import Run, mixed_precision
 from .pictures import Pool, shares
 from .scenes import decode
 from .sprites import CACHE
@@ -108,7 +108,7 @@ def main() -> None:
         rows = [encode(tokenizer, [(describe(scene) + "</s>", False), *document(scene, rng)], everything=True)
                 for scene in scenes]
         ids, labels = (pad(column, value) for column, value in zip(zip(*rows), (tokenizer.pad_token_id, -100)))
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             logits = model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long()).logits
         loss = nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
         run.update(loss, BATCH)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from transformers import BlipVisionConfig, BlipVisionModel, CLIPVisionModel
 
 from .clip import VISION
-from .loop import CHECKPOINTS, Run
+from .loop import CHECKPOINTS, Run, mixed_precision
 from .pictures import Pool
 from .sprites import CACHE
 
@@ -73,7 +73,7 @@ def main() -> None:
     run = Run("tower", target, options.steps, rng, matrix_rate=0.002, other_rate=5e-4, after=("clip-text",))
     for _ in run:
         pixels, _records = pool.batch(BATCH, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             with torch.no_grad():
                 wanted = source.post_layernorm(source(pixel_values=pixels).last_hidden_state)
             features = target(pixel_values=pixels).last_hidden_state
