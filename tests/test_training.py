@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from training import backgrounds, clip, language, loop, pictures
+from training import backgrounds, clip, language, loop, opt, pictures, wordings
 from training.language import Group, Scene
 from training.scenes import RECORD, decode, encode
 from training.sprites import NOUNS
@@ -97,6 +97,57 @@ def test_questions_are_answered_from_the_scene(chinese):
                 other = scene.groups[1].chinese if chinese else language._subject(scene.groups[1])[0]
                 if name not in other and other not in name:
                     assert question.answer == (left if name in question.text.replace("on the", "") else right)
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_yes_and_no_are_as_likely_and_true(chinese):
+    rng = np.random.default_rng(4)
+    polar = [(scene, question) for scene in scenes(3000, groups=1)
+             for question in language.questions(scene, rng, chinese) if question.kind == "yes/no"]
+    yes = np.mean([question.answer in ("yes", *language.NO_CHINESE) for _, question in polar])
+    assert 0.46 < yes < 0.54
+    wrong = 0
+    for scene, question in polar:
+        group = scene.groups[0]
+        name = group.chinese if chinese else group.name
+        says_yes = question.answer in ("yes", *language.NO_CHINESE)
+        for i, colour in enumerate(language.COLOURS_CHINESE if chinese else language.COLOURS):
+            if f" {colour} {name}" in question.text or f"{name}是{colour}" in question.text:
+                wrong += says_yes != (i == group.colour)
+        for number in (2, 3):
+            said = language._number(language.Group(group.noun, number), chinese)
+            if f" {said} " in question.text or f"有{said}{name}" in question.text:
+                wrong += says_yes != (number == group.count)
+    assert wrong == 0
+
+
+def test_wordings_that_are_not_trained_on_are_kept_apart():
+    for seen, unseen in ((wordings.ENGLISH, wordings.UNSEEN[False]), (wordings.CHINESE, wordings.UNSEEN[True])):
+        trained = {template for templates in seen.values() for template in templates}
+        held_out = {template for templates in unseen.values() for template in templates}
+        assert not trained & held_out
+        assert {key for key in seen if key not in ("else", "describe") and "then" not in key} == set(unseen)
+    rng = np.random.default_rng(5)
+    for scene in scenes(300):
+        for chinese in (False, True):
+            asked = [question.text.lower().strip("?？.") for question in language.dialogue(scene, rng, chinese)]
+            assert not any(text.startswith(("number of", "does it show", "tell me", "请问")) for text in asked)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_every_token_of_a_document_has_its_label(everything):
+    rng = np.random.default_rng(6)
+    texts = [language.describe(scene) for scene in scenes(50)]
+    tokenizer = opt.train_tokenizer(texts)
+    for scene in scenes(200):
+        pieces = [(f"{language.describe(scene)}</s>", False), *opt.document(scene, rng)]
+        ids, labels = opt.encode(tokenizer, pieces, everything)
+        assert len(ids) == len(labels)
+        # A label is the token that follows, or the end of what is to be said.
+        following = [*ids[1:], None]
+        assert all(label in (-100, after, tokenizer.eos_token_id) for label, after in zip(labels, following))
+        assert labels.count(tokenizer.eos_token_id) >= sum(said for _, said in pieces)
+        assert (-100 in labels) == (not everything)
 
 
 def test_mirrored_scenes_are_said_from_the_other_side():

@@ -1,13 +1,15 @@
-"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.vision` and `training.opt`.
+"""Train the embedded BLIP-2: `python -m training.blip2`, after `training.blip` and `training.opt`.
 
-As in the paper (Li et al. 2023), two models are finished and frozen, CLIP's vision tower and the language model, and
-only what stands between them learns: the Q-Former, its query tokens and one projection. Stage 1 teaches the queries to
-take from a picture what its caption says, by three tasks at once: contrast, matching, and writing the caption. Stage 2
-lets them speak to the frozen language model, which writes captions and answers about what it is shown.
+As in the paper (Li et al. 2023), two models are finished and frozen, a vision tower and a language model, and only
+what stands between them learns: the Q-Former, its query tokens and one projection. The tower is BLIP's, which began as
+CLIP's and has learned to see several things in one scene. Stage 1 teaches the queries to take from a picture what its
+caption says, by three tasks at once: contrast, matching, and writing the caption. Stage 2 lets them speak to the frozen
+language model, which writes captions and answers about what it is shown.
 """
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from transformers import (
     Blip2QFormerModel,
     Blip2VisionConfig,
     Blip2VisionModel,
+    BlipForConditionalGeneration,
     BlipImageProcessorPil,
     GPT2Tokenizer,
     OPTForCausalLM,
@@ -28,12 +31,11 @@ from transformers import (
 
 from .clip import VISION
 from .language import NO_CHINESE, Scene, describe, falsify, questions
-from .loop import CHECKPOINTS, Run, draw_losses, save_half, speed_up
-from .opt import document, encode, pad
+from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
+from .opt import document, encode, halves, said_in_turn
 from .pictures import Pool, normalise
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
-from .vision import tower_weights
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
 TOWER = Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)
@@ -127,14 +129,20 @@ def _additive(allowed: torch.Tensor) -> torch.Tensor:
     return torch.zeros(allowed.shape).masked_fill(~allowed, -1e4)
 
 
-def frozen_tower() -> Callable[[torch.Tensor], torch.Tensor]:
-    """The finished vision tower: pixel values (batch, 3, 112, 112) to features (batch, 50, 256)."""
+def finished_tower() -> Blip2VisionModel:
+    """The vision tower of the finished BLIP, frozen."""
+    blip = BlipForConditionalGeneration.from_pretrained(CHECKPOINTS / "blip", dtype=torch.float32)
     tower = Blip2VisionModel(TOWER).eval().requires_grad_(False)
-    tower.load_state_dict(tower_weights())
+    tower.load_state_dict(blip.vision_model.state_dict())
+    return tower
+
+
+def seen_by(tower: Blip2VisionModel) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What a frozen tower makes of pixel values (batch, 3, 112, 112): features (batch, 50, 256)."""
     see = speed_up(tower)
 
     def features(pixels: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), mixed_precision():
             return see(pixel_values=pixels).last_hidden_state.float()
 
     return features
@@ -142,8 +150,8 @@ def frozen_tower() -> Callable[[torch.Tensor], torch.Tensor]:
 
 def train_stage1(stage1: Stage1, see: Callable, tokenizer: GPT2Tokenizer, pool: Pool, steps: int,
                  rng: np.random.Generator) -> None:
-    """Learn to take from a picture what its caption says. see: from `frozen_tower`."""
-    run = Run("blip2-stage1", stage1, steps, rng, matrix_rate=0.01, other_rate=1e-3, after=("tower", "opt"))
+    """Learn to take from a picture what its caption says. see: from `seen_by`."""
+    run = Run("blip2-stage1", stage1, steps, rng, matrix_rate=0.01, other_rate=1e-3, after=("blip", "opt"))
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         scenes = [decode(record) for record in records]
@@ -156,7 +164,7 @@ def train_stage1(stage1: Stage1, see: Callable, tokenizer: GPT2Tokenizer, pool: 
         texts, false_texts = ([f"</s>{describe(s)}</s>" for s in several] for several in (scenes, false))
         true_inputs, false_inputs = (tokenizer(t, add_special_tokens=False, padding=True, padding_side="right",
                                                return_tensors="pt") for t in (texts, false_texts))
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed_precision():
             loss, said = stage1(see(pixels), true_inputs["input_ids"], true_inputs["attention_mask"],
                                 false_inputs["input_ids"], false_inputs["attention_mask"], tokenizer.eos_token_id)
         run.update(loss, BATCH, **said)
@@ -186,7 +194,7 @@ def ask_the_blind(scene: Scene, rng: np.random.Generator) -> list[tuple[str, boo
     other = {"yes": "no", **NO_CHINESE}
     other |= {no: yes for yes, no in other.items()}
     answer = turn.answer if rng.random() < 0.5 else other[turn.answer]
-    return [(f"Question: {turn.text} Answer:", False), (f" {answer}", True)]
+    return said_in_turn([replace(turn, answer=answer)])
 
 
 def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, tokenizer: GPT2Tokenizer, pool: Pool,
@@ -197,21 +205,46 @@ def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, 
     yes or no at random: where nothing can be seen, no wording of a question should make one likelier.
     """
     run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3, after=("blip2-stage1",))
-    words = language_model.get_input_embeddings()
+    words, speak = language_model.get_input_embeddings(), speed_up(stage2)
     for _ in run:
         pixels, records = pool.batch(BATCH, rng)
         scenes, hidden = [decode(record) for record in records], rng.random(BATCH) < BLANK
         pixels[torch.from_numpy(hidden)] = normalise(torch.from_numpy(rng.integers(256, size=(hidden.sum(), 1, 1, 3))))
         encoded = [encode(tokenizer, [("</s>", False), *(ask_the_blind if blind else document)(scene, rng)],
                           everything=False) for scene, blind in zip(scenes, hidden)]
-        ids, labels = (pad(column, value) for column, value in zip(zip(*encoded), (tokenizer.pad_token_id, -100)))
-        with torch.autocast("cpu", torch.bfloat16):
-            embeddings = torch.cat([stage2(see(pixels)), words(ids)], dim=1)
-            mask = torch.cat([torch.ones(BATCH, QUERIES), (ids != tokenizer.pad_token_id).float()], dim=1)
-            logits = language_model(inputs_embeds=embeddings, attention_mask=mask.long()).logits[:, QUERIES:]
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
-        right = (logits.argmax(-1) == labels)[labels != -100].float().mean().item()
-        run.update(loss, BATCH, words_right=right)
+        features = see(pixels)
+        with mixed_precision():
+            visual = speak(features)
+        loss, right, number = torch.zeros(()), 0, 0
+        for rows, ids, labels in halves(encoded, tokenizer.pad_token_id):
+            mask = torch.cat([torch.ones(len(rows), QUERIES), (ids != tokenizer.pad_token_id).float()], dim=1)
+            with mixed_precision():
+                logits = language_model(inputs_embeds=torch.cat([visual[rows], words(ids)], dim=1),
+                                        attention_mask=mask.long()).logits[:, QUERIES:]
+            loss = loss + F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
+            right += (logits.argmax(-1) == labels)[labels != -100].sum().item()
+            number += (labels != -100).sum().item()
+        run.update(loss / number, BATCH, words_right=right / number)
+
+
+def save(stage2: Stage2, tower: Blip2VisionModel, language_model: OPTForCausalLM, tokenizer: GPT2Tokenizer) -> None:
+    """Put the three together in `CHECKPOINTS`."""
+    processor = Blip2Processor(image_processor=BlipImageProcessorPil(size={"height": PICTURE_SIZE,
+                                                                           "width": PICTURE_SIZE}),
+                               tokenizer=tokenizer, num_query_tokens=QUERIES)
+    config = Blip2Config(vision_config=TOWER.to_dict(), qformer_config=stage2.qformer.config.to_dict(),
+                         text_config=language_model.config.to_dict() | {"_name_or_path": ""}, num_query_tokens=QUERIES,
+                         image_token_index=tokenizer.convert_tokens_to_ids("<image>"))
+    model = Blip2ForConditionalGeneration(config)
+    model.vision_model.load_state_dict(tower.state_dict())
+    model.qformer.load_state_dict(stage2.qformer.state_dict())
+    model.query_tokens.data.copy_(stage2.query_tokens.data)
+    model.language_projection.load_state_dict(stage2.language_projection.state_dict())
+    model.language_model.load_state_dict(language_model.state_dict())
+    # The <image> token was added to the tokenizer after the language model was finished: give it a row.
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    save_half(model, CHECKPOINTS / "blip2")
+    processor.save_pretrained(CHECKPOINTS / "blip2")
 
 
 def main() -> None:
@@ -223,7 +256,8 @@ def main() -> None:
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
 
-    pool, see = Pool(), frozen_tower()
+    pool, tower = Pool(), finished_tower()
+    see = seen_by(tower)
     tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")
     stage1 = Stage1(tokenizer)
     train_stage1(stage1, see, tokenizer, pool, options.stage1_steps, rng)
@@ -238,25 +272,9 @@ def main() -> None:
     stage2.qformer.load_state_dict(carried)
     train_stage2(stage2, see, language_model, tokenizer, pool, options.stage2_steps, rng)
 
-    processor = Blip2Processor(image_processor=BlipImageProcessorPil(size={"height": PICTURE_SIZE,
-                                                                           "width": PICTURE_SIZE}),
-                               tokenizer=tokenizer, num_query_tokens=QUERIES)
-    config = Blip2Config(vision_config=TOWER.to_dict(), qformer_config=stage2.qformer.config.to_dict(),
-                         text_config=language_model.config.to_dict() | {"_name_or_path": ""}, num_query_tokens=QUERIES,
-                         image_token_index=tokenizer.convert_tokens_to_ids("<image>"))
-    model = Blip2ForConditionalGeneration(config)
-    model.vision_model.load_state_dict(tower_weights())
-    model.qformer.load_state_dict(stage2.qformer.state_dict())
-    model.query_tokens.data.copy_(stage2.query_tokens.data)
-    model.language_projection.load_state_dict(stage2.language_projection.state_dict())
-    model.language_model.load_state_dict(language_model.state_dict())
-    # The <image> token was added to the tokenizer after the language model was finished: give it a row.
-    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    folder = CHECKPOINTS / "blip2"
-    save_half(model, folder)
-    processor.save_pretrained(folder)
-    draw_losses(folder, "opt", "blip2-stage1", "blip2-stage2")
-    print(f"saved {folder}")
+    save(stage2, tower, language_model, tokenizer)
+    draw_losses(CHECKPOINTS / "blip2", "opt", "blip2-stage1", "blip2-stage2")
+    print(f"saved {CHECKPOINTS / 'blip2'}")
 
 
 if __name__ == "__main__":

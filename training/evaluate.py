@@ -33,6 +33,7 @@ from .language import (
     COLOURS,
     COLOURS_CHINESE,
     LIGHTS_CHINESE,
+    NO_CHINESE,
     PLACE_PHRASES,
     PLACES_CHINESE,
     QUESTION_KINDS,
@@ -272,22 +273,28 @@ def evaluate_blip2(table: Table, count: int) -> None:
 
     pictures, scenes = draw_plain(COLOURED, count, SEED + 3)
     for language, chinese in (("", False), (" in Chinese", True)):
-        rng = np.random.default_rng(SEED)
-        about, asked = zip(*((i, question) for i, scene in enumerate(scenes)
-                             for question in questions(scene, rng, chinese)))
-        shown = {"": [pictures[i] for i in about]}
-        if not chinese:  # what can be answered without looking
-            shown[" about another picture"] = [pictures[i - 1] for i in about]
-        for which, seen in shown.items():
+        def draw(**wording):
+            rng = np.random.default_rng(SEED)
+            return zip(*((i, question) for i, scene in enumerate(scenes)
+                         for question in questions(scene, rng, chinese, **wording)))
+
+        def score(which, seen, asked, about):
             right = np.array([is_right(answer, question.answer) for answer, question in zip(ask(seen, asked), asked)])
             for kind in QUESTION_KINDS:
                 table.add(f"BLIP-2 answers{language}{which}, {kind}",
                           right[[question.kind == kind for question in asked]])
             table.add(f"BLIP-2 answers{language}{which}, all kinds", right, of=about)
+
+        about, asked = draw()
+        score("", [pictures[i] for i in about], asked, about)
+        if not chinese:  # what can be answered without looking
+            score(" about another picture", [pictures[i - 1] for i in about], asked, about)
+        about_unseen, asked_unseen = draw(unseen=True)
+        score(" in wordings never trained on", [pictures[i] for i in about_unseen], asked_unseen, about_unseen)
         polar = [question for question in asked if question.kind == "yes/no"]
         blanks = [Image.new("RGB", pictures[0].size, (level, level, level)) for level in (128, 255, 0)]
         table.add(f"BLIP-2 says yes{language} to a blank picture", [
-            answer in ("yes", "有", "是", "在")
+            answer in ("yes", *NO_CHINESE)
             for answer in ask([blanks[i % len(blanks)] for i in range(len(polar))], polar)])
         captions = go_on(pictures, [CHINESE_PREFIX if chinese else ""] * len(pictures), 40)
         score_captions(table, f"BLIP-2's captions{language}", captions, scenes, chinese)

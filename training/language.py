@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import wordings
 from .sprites import NOUNS
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "grey", "black", "white")
@@ -23,7 +24,8 @@ LIGHTS_CHINESE = {"day": "", "night": "夜晚", "sunset": "日落时分"}
 SIDES = {1: ("",), 2: ("left", "right"), 3: ("left", "middle", "right")}
 SIDES_CHINESE = {"left": "左边", "middle": "中间", "right": "右边"}
 # Chinese answers yes or no by repeating the verb of the question.
-NO_CHINESE = {"是": "不是", "有": "没有", "在": "不在"}
+NO_CHINESE = {"是": "不是", "有": "没有", "在": "不在", "能": "不能"}
+LIGHT_NAMES = {"day": ("day", "白天"), "night": ("night", "夜晚"), "sunset": ("sunset", "日落时分")}
 CHINESE_PREFIX = "一张照片："  # a caption that begins so goes on in Chinese
 QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "yes/no")
 
@@ -302,41 +304,61 @@ def vary_caption_chinese(scene: Scene, rng: np.random.Generator, complete: bool 
     return str(rng.choice(["", "图片里，" if with_sides else "图片里有"], p=[0.7, 0.3])) + words
 
 
-def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False) -> list[Question]:
-    """One question of every kind that the scene can be asked, each with its short answer."""
+def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False, unseen: bool = False) -> list[Question]:
+    """One question of every kind that the scene can be asked, each with its short answer.
+
+    Args:
+        unseen: Ask in the wordings that are never trained on.
+    """
+    say = Wording(rng, chinese, unseen)
     group = scene.groups[rng.integers(len(scene.groups))]
-    name, is_are = _subject(group)
-    asked_where = _draw(rng, chinese, [f"Where {is_are} the {name}?"], [f"{group.chinese}在哪里？"])
-    if scene.place != "plain" and rng.random() < 0.5:
-        asked_where = _draw(rng, chinese, ["Where was this picture taken?"], ["这张照片是在哪里拍的？"])
-    asked = [_ask_what(scene, group, rng, chinese),
-             Question("where", asked_where, where_chinese(scene) if chinese else where(scene)),
-             _ask_yes_no(scene, group, rng, chinese)]
+    asked = [_ask_what(scene, group, say), _ask_where(scene, group, say), _ask_yes_no(scene, group, say)]
     if group.name not in MEASURED:
-        asked.append(_ask_how_many(scene, group, rng, chinese))
+        asked.append(_ask_how_many(scene, group, say))
     if len(scene.groups) > 1:
         side = SIDES[len(scene.groups)][scene.groups.index(group)]
-        english = [f"Which side {is_are} the {name} on?", f"On which side {is_are} the {name}?"]
-        wordings = [f"{group.chinese}在哪一边？", f"{group.chinese}在哪边？"]
-        if len(scene.groups) == 2:
-            english.append(f"{is_are.capitalize()} the {name} on the left or on the right?")
-            wordings.append(f"{group.chinese}在左边还是右边？")
-        asked.append(Question("side", _draw(rng, chinese, english, wordings), SIDES_CHINESE[side] if chinese else side))
+        either = len(scene.groups) == 2 and rng.random() < 0.3
+        asked.append(Question("side", say("left or right" if either else "side", group),
+                              SIDES_CHINESE[side] if chinese else side))
     if group.colour is not None:
-        text = _draw(rng, chinese, [f"What color {is_are} the {name}?"],
-                     [f"{group.chinese}是什么颜色的？", f"{group.chinese}是什么颜色？"])
-        asked.append(Question("colour", text, (COLOURS_CHINESE if chinese else COLOURS)[group.colour]))
+        asked.append(Question("colour", say("colour", group), _colour(group.colour, chinese)))
     return asked
 
 
-def _draw(rng: np.random.Generator, chinese: bool, english_wordings: list[str], chinese_wordings: list[str]) -> str:
-    return str(rng.choice(chinese_wordings if chinese else english_wordings))
+class Wording:
+    """Words a question, one way or another; called with a key of `wordings.ENGLISH`, the group that it is about, and
+    what else its fields need."""
+
+    def __init__(self, rng: np.random.Generator, chinese: bool, unseen: bool = False):
+        self.rng, self.chinese = rng, chinese
+        self.table = wordings.CHINESE if chinese else wordings.ENGLISH
+        if unseen:
+            self.table = wordings.UNSEEN[chinese]
+
+    def __call__(self, key: str, group: Group | None = None, **fields: str) -> str:
+        pic, there = (str(self.rng.choice(some)) for some in (wordings.PICTURES, wordings.THERE[self.chinese]))
+        fields = {"pic": pic, "there": there, "color": str(self.rng.choice(("color", "colour")))} | fields
+        if group is not None:
+            name, are = _subject(group)
+            one = Group(group.noun, 1)
+            many = name if group.name in MEASURED else plural(group.name)
+            fields = {"are": are, "Are": are.capitalize(), "many": many,
+                      "thing": group.chinese if self.chinese else name, "measure": group.measure,
+                      "one": (phrase_chinese if self.chinese else phrase)(one, with_colour=False)} | fields
+        text = str(self.rng.choice(self.table[key])).format(**fields)
+        if self.rng.random() < 0.1:  # as people type
+            text = text[0].lower() + text[1:].rstrip("?？.")
+        return text
 
 
 def _subject(group: Group) -> tuple[str, str]:
     """What follows "the", and the verb that goes with it: ("dogs", "are")."""
     name = plural(group.name) if group.count > 1 and group.name not in MEASURED else group.name
     return name, "are" if group.is_plural else "is"
+
+
+def _colour(colour: int, chinese: bool) -> str:
+    return (COLOURS_CHINESE if chinese else COLOURS)[colour]
 
 
 def _name_things(groups: tuple[Group, ...], chinese: bool) -> str:
@@ -346,73 +368,105 @@ def _name_things(groups: tuple[Group, ...], chinese: bool) -> str:
     return join([phrase(g, with_colour=False) for g in groups])
 
 
-def _ask_what(scene: Scene, group: Group, rng: np.random.Generator, chinese: bool) -> Question:
-    english = ["What is in the picture?", "What do you see?", "What is shown in the picture?"]
-    wordings = ["图片里有什么？", "你看到了什么？", "图片上有什么？"]
-    if len(scene.groups) == 1 and group.count == 1:
-        english.append("What is this?")
-        wordings.append("这是什么？")
+def _ask_what(scene: Scene, group: Group, say: Wording) -> Question:
+    rng = say.rng
     if len(scene.groups) > 1 and rng.random() < 0.5:
-        return _ask_what_is_there(scene, -int(rng.integers(2)), rng, chinese)  # the first or the last
+        return _ask_what_is_there(scene, -int(rng.integers(2)), say)  # the first or the last
     alone = sum(g.category == group.category for g in scene.groups) == 1
     if alone and group.category in CATEGORY_QUESTIONS and group.name not in MISPLACED and rng.random() < 0.3:
         one, many, kind = CATEGORY_QUESTIONS[group.category]
-        subject = f"{many} are" if group.count > 1 and many else f"{one} is"
-        text = _draw(rng, chinese, [f"What {subject} in the picture?"], [f"图片里有什么{kind}？"])
-        return Question("what", text, _name_things((group,), chinese))
-    return Question("what", _draw(rng, chinese, english, wordings), _name_things(scene.groups, chinese))
+        several = group.count > 1 and many is not None
+        key = "category of one" if group.count == 1 and rng.random() < 0.5 else "category"
+        text = say(key, kind=kind if say.chinese else many if several else one, are="are" if several else "is")
+        return Question("what", text, _name_things((group,), say.chinese))
+    single = len(scene.groups) == group.count == 1 and rng.random() < 0.3
+    return Question("what", say("single" if single else "everything"), _name_things(scene.groups, say.chinese))
 
 
-def _ask_what_is_there(scene: Scene, i: int, rng: np.random.Generator, chinese: bool) -> Question:
-    side = SIDES[len(scene.groups)][i]
-    wordings = [f"{SIDES_CHINESE[side]}是什么？", f"{SIDES_CHINESE[side]}有什么？"]
-    text = _draw(rng, chinese, [f"What is {'in' if side == 'middle' else 'on'} the {side}?"], wordings)
-    return Question("what", text, _name_things((scene.groups[i],), chinese))
+def _ask_what_is_there(scene: Scene, i: int, say: Wording) -> Question:
+    return Question("what", say("on side", **_side(SIDES[len(scene.groups)][i], say.chinese)),
+                    _name_things((scene.groups[i],), say.chinese))
 
 
-def _ask_how_many(scene: Scene, group: Group, rng: np.random.Generator, chinese: bool) -> Question:
-    if rng.random() < 0.25:
+def _side(side: str, chinese: bool) -> dict[str, str]:
+    return {"side": SIDES_CHINESE[side] if chinese else side, "on": f"{'in' if side == 'middle' else 'on'} the {side}"}
+
+
+def _ask_where(scene: Scene, group: Group, say: Wording) -> Question:
+    # Nobody asks where a picture was taken that has a plain background.
+    of_thing = scene.place == "plain" or say.rng.random() < 0.5
+    return Question("where", say("where", group) if of_thing else say("place"),
+                    where_chinese(scene) if say.chinese else where(scene))
+
+
+def _ask_how_many(scene: Scene, group: Group, say: Wording) -> Question:
+    if say.rng.random() < 0.25:
         total = sum(g.count for g in scene.groups)
-        text = _draw(rng, chinese, ["How many things are in the picture?"], ["图片里一共有几个东西？"])
-        return Question("how many", text, f"{NUMBERS_CHINESE[total]}个" if chinese else NUMBERS[total])
-    wordings = [f"{start}几{group.measure}{group.chinese}？" for start in ("有", "图片里有")]
-    text = _draw(rng, chinese, [f"How many {plural(group.name)} are there?"], wordings)
-    return Question("how many", text, _number(group, chinese))
+        return Question("how many", say("total"), f"{NUMBERS_CHINESE[total]}个" if say.chinese else NUMBERS[total])
+    return Question("how many", say("count", group), _number(group, say.chinese))
 
 
 def _number(group: Group, chinese: bool) -> str:
     return NUMBERS_CHINESE[group.count] + group.measure if chinese else NUMBERS[group.count]
 
 
-def _ask_yes_no(scene: Scene, group: Group, rng: np.random.Generator, chinese: bool) -> Question:
+def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
+    """A question of one of the forms that the scene allows, to be affirmed half of the time."""
+    rng, chinese = say.rng, say.chinese
+    speak = phrase_chinese if chinese else phrase
     truth = bool(rng.random() < 0.5)
-    name, is_are = _subject(group)
-    form = rng.random()
     # Nobody asks whether a cat is at night or on a plain background.
     askable = [place for place in PLACE_PHRASES if place not in ("night", "sunset", "plain")]
-    if form < 0.15 and group.colour is not None:
+    light = scene.place if scene.place in ("night", "sunset") else scene.light
+    forms = {"is there": 0.5, "is colour": 0.15 * (group.colour is not None), "is count": 0.15 * (
+        group.name not in MEASURED), "is place": 0.1 * (scene.place in askable), "is light": 0.05 * (
+        scene.place not in ("room", "plain")), "is on side": 0.1 * (len(scene.groups) > 1)}
+    form = str(rng.choice(list(forms), p=np.array(list(forms.values())) / sum(forms.values())))
+    fields: dict[str, str] = {}
+    if form == "is colour":
         colour = group.colour if truth else int(rng.choice([c for c in range(len(COLOURS)) if c != group.colour]))
-        english = [f"{is_are.capitalize()} the {name} {COLOURS[colour]}?"]
-        verb, wordings = "是", [f"{group.chinese}是{COLOURS_CHINESE[colour]}的吗？"]
-    elif form < 0.3 and group.name not in MEASURED:
+        form = str(rng.choice(("is colour", "has colour")))
+        fields = {"colour": _colour(colour, chinese), "one": speak(Group(group.noun, 1, colour), True)}
+    elif form == "is count":
         count = group.count if truth else int(rng.choice([c for c in (1, 2, 3) if c != group.count]))
         asked = Group(group.noun, count)
-        english = [f"Are there {phrase(asked, False)}?" if count > 1 else f"Is there exactly one {group.name}?"]
-        verb, wordings = "有", [f"有{phrase_chinese(asked, False)}吗？"]
-        if count == 1:
-            verb, wordings = "是", [f"{group.chinese}只有{_number(asked, chinese)}吗？"]
-    elif form < 0.4 and scene.place in askable:
+        form = "is count" if count > 1 else "is one"
+        fields = {"n": _number(asked, chinese) if chinese and count == 1 else speak(asked, False)}
+        if not chinese:
+            fields["thing"] = group.name  # "exactly one dog", of two dogs
+    elif form == "is place":
         place = scene.place if truth else str(rng.choice([p for p in askable if p != scene.place]))
-        english = [f"{is_are.capitalize()} the {name} {PLACE_PHRASES[place]}?"]
-        verb, wordings = "在", [f"{group.chinese}在{PLACES_CHINESE[place]}吗？"]
+        form = str(rng.choice(("is place", "is in place")))
+        fields = {"place": (PLACES_CHINESE if chinese else PLACE_PHRASES)[place]}
+    elif form == "is light":
+        asked = light if truth else str(rng.choice([which for which in LIGHT_NAMES if which != light]))
+        fields = {"light": LIGHT_NAMES[asked][chinese]}
+    elif form == "is on side":
+        sides = SIDES[len(scene.groups)]
+        i = scene.groups.index(group)
+        if rng.random() < 0.5:
+            j = int(rng.choice([k for k in range(len(sides)) if k != i]))
+            form, other = "is left of", scene.groups[j]
+            side = "left" if (i < j) == truth else "right"
+            fields = {"other": other.chinese if chinese else _subject(other)[0]}
+        else:
+            side = sides[i] if truth else str(rng.choice([which for which in sides if which != sides[i]]))
+        fields |= _side(side, chinese)
     else:
-        asked = Group(group.noun if truth else absent_noun(scene, rng), 1)
-        one = phrase(asked, with_colour=False)
-        english = [f"Is there {one} in the picture?", f"Is there {one}?", f"Do you see {one}?"]
-        verb, thing = "有", asked.chinese
-        wordings = [f"图片里有{thing}吗？", f"有{thing}吗？", f"图片里有没有{thing}？"]
+        if not truth:
+            group = Group(absent_noun(scene, rng), 1)
+        if len(scene.groups) == scene.groups[0].count == 1 and rng.random() < 0.2:
+            form = "is this"
+        elif chinese and rng.random() < 0.2:
+            form = "can see"
+    verb = wordings.VERBS[form]
     yes, no = (verb, NO_CHINESE[verb]) if chinese else ("yes", "no")
-    return Question("yes/no", _draw(rng, chinese, english, wordings), yes if truth else no)
+    return Question("yes/no", say(form, group, **fields), yes if truth else no)
+
+
+def ask_to_describe(scene: Scene, rng: np.random.Generator, chinese: bool) -> Question:
+    """A question that is answered with a whole caption."""
+    return Question("caption", Wording(rng, chinese)("describe"), (caption_chinese if chinese else caption)(scene))
 
 
 def absent_noun(scene: Scene, rng: np.random.Generator) -> int:
@@ -452,26 +506,21 @@ def dialogue(scene: Scene, rng: np.random.Generator, chinese: bool = False) -> l
                      if question.kind in ("side", "yes/no")]
         rng.shuffle(asked)
         return asked[:4]
+    say = Wording(rng, chinese)
     i = int(rng.integers(len(scene.groups)))
     group = scene.groups[i]
     if len(scene.groups) == 1:
-        wordings = ["图片里有什么？", "这是什么？"] if group.count == 1 else ["图片里有什么？"]
-        text = _draw(rng, chinese, ["What is in the picture?"], wordings)
+        text = say("single" if group.count == 1 and rng.random() < 0.5 else "everything")
         opening = Question("what", text, _name_things(scene.groups, chinese))
     else:
-        opening = _ask_what_is_there(scene, i, rng, chinese)
-    are, they = ("are", "they") if group.is_plural else ("is", "it")
-    it = "它们" if group.count > 1 else "它"
-    later = [Question("where", f"{it}在哪里？" if chinese else f"Where {are} {they}?",
-                      where_chinese(scene) if chinese else where(scene))]
+        opening = _ask_what_is_there(scene, i, say)
+    they = {"thing": ("它们" if group.count > 1 else "它") if chinese else ("they" if group.is_plural else "it")}
+    later = [Question("where", say("then where", group, **they), where_chinese(scene) if chinese else where(scene))]
     if group.name not in MEASURED:
-        later.append(Question("how many", f"有几{group.measure}？" if chinese else "How many are there?",
-                              _number(group, chinese)))
+        later.append(Question("how many", say("then count", group), _number(group, chinese)))
     if group.colour is not None:
-        later.append(Question("colour", f"{it}是什么颜色的？" if chinese else f"What color {are} {they}?",
-                              (COLOURS_CHINESE if chinese else COLOURS)[group.colour]))
+        later.append(Question("colour", say("then colour", group, **they), _colour(group.colour, chinese)))
     if len(scene.groups) == 2:
-        later.append(Question("what", "还有什么？" if chinese else "What else is there?",
-                              _name_things((scene.groups[1 - i],), chinese)))
+        later.append(Question("what", say("else"), _name_things((scene.groups[1 - i],), chinese)))
     rng.shuffle(later)
     return [opening, *later[:3]]

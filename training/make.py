@@ -16,7 +16,7 @@ from pathlib import Path
 STEPS = {
     "sprites": "", "scenes": "--parts 1 --size 800",
     "clip": "--vision-steps 20 --steps 20 --text-steps 5", "world": "--count 200", "vision": "--steps 5",
-    "opt": "--steps 60", "blip2": "--stage1-steps 8 --stage2-steps 20", "blip": "--steps 20",
+    "blip": "--steps 20", "opt": "--steps 60", "blip2": "--stage1-steps 8 --stage2-steps 20",
     "evaluate": "--count 40", "cards": "", "ablation": "--steps 3 --count 40",
 }
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import GPT2Tokenizer, OPTConfig, OPTForCausalLM
 
-from .language import CHINESE_PREFIX, Scene, caption, caption_chinese, describe, dialogue
+from .language import CHINESE_PREFIX, Question, Scene, ask_to_describe, caption, caption_chinese, describe, dialogue
 from .loop import Run, mixed_precision
 from .pictures import Pool, shares
 from .scenes import decode
@@ -43,11 +43,17 @@ def train_tokenizer(texts: list[str]) -> GPT2Tokenizer:
 def document(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
     """What is said of a scene after its description, in pieces: (text, whether the model is to say it)."""
     if rng.random() < 0.4:
-        return [[("", False), (caption(scene), True)], [("a photo of", False), (f" {caption(scene)}", True)],
-                [(CHINESE_PREFIX, False), (caption_chinese(scene), True)]][rng.choice(3, p=(0.5, 0.3, 0.2))]
+        return [[(caption(scene), True)], [("a photo of", False), (f" {caption(scene)}", True)],
+                [(CHINESE_PREFIX, False), (caption_chinese(scene), True)],
+                said_in_turn([ask_to_describe(scene, rng, chinese=bool(rng.random() < 0.4))])
+                ][rng.choice(4, p=(0.45, 0.25, 0.18, 0.12))]
+    return said_in_turn(dialogue(scene, rng, chinese=bool(rng.random() < 0.4)))
+
+
+def said_in_turn(turns: list[Question]) -> list[tuple[str, bool]]:
+    """A dialogue in the wording that BLIP-2 is asked in: "Question: ... Answer: ... . Question: ... Answer: ..."."""
     pieces, between = [], ""
-    for turn in dialogue(scene, rng, chinese=bool(rng.random() < 0.4)):
-        # The wording that BLIP-2 is asked in: "Question: ... Answer: ... . Question: ... Answer:"
+    for turn in turns:
         pieces += [(f"{between}Question: {turn.text} Answer:", False), (f" {turn.answer}", True)]
         between = ". "
     return pieces
@@ -72,9 +78,18 @@ def encode(tokenizer: GPT2Tokenizer, pieces: list[tuple[str, bool]], everything:
     return ids, labels
 
 
-def pad(rows: list[list[int]], value: int) -> torch.Tensor:
-    """(batch, longest), filled up on the right."""
-    return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+def halves(encoded: list[tuple[list[int], list[int]]], padding: int
+           ) -> list[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
+    """Encoded documents as tensors, the shorter half and the longer one, so that less of them is padding.
+
+    Returns for each half which documents it holds, token ids (rows, longest) and labels (rows, longest).
+    """
+    def pad(rows: list[list[int]], value: int) -> torch.Tensor:
+        return nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+
+    order = np.argsort([len(ids) for ids, _ in encoded])
+    return [(rows, pad([encoded[i][0] for i in rows], padding), pad([encoded[i][1] for i in rows], -100))
+            for rows in np.array_split(order, 2)]
 
 
 def configuration(tokenizer: GPT2Tokenizer) -> OPTConfig:
@@ -105,13 +120,15 @@ def main() -> None:
     run = Run("opt", model, options.steps, rng, matrix_rate=0.01, other_rate=2e-3)
     for _ in run:
         scenes = [decode(record) for record in records[rng.choice(len(records), BATCH, p=share)]]
-        rows = [encode(tokenizer, [(describe(scene) + "</s>", False), *document(scene, rng)], everything=True)
-                for scene in scenes]
-        ids, labels = (pad(column, value) for column, value in zip(zip(*rows), (tokenizer.pad_token_id, -100)))
-        with mixed_precision():
-            logits = model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long()).logits
-        loss = nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
-        run.update(loss, BATCH)
+        encoded = [encode(tokenizer, [(describe(scene) + "</s>", False), *document(scene, rng)], everything=True)
+                   for scene in scenes]
+        loss, number = torch.zeros(()), 0
+        for _rows, ids, labels in halves(encoded, tokenizer.pad_token_id):
+            with mixed_precision():
+                logits = model(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long()).logits
+            loss = loss + nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
+            number += (labels != -100).sum().item()
+        run.update(loss / number, BATCH)
     model.save_pretrained(CACHE / "opt")
 
     # What it knows.
