@@ -148,10 +148,16 @@ def phrase(group: Group, with_colour: bool) -> str:
     return f"{NUMBERS[group.count]} {colour}{plural(group.name)}"
 
 
-def where(scene: Scene) -> str:
-    """"on the road at sunset": the answer to a question that begins with where."""
+def where(scene: Scene, rng: np.random.Generator | None = None) -> str:
+    """"on the road at sunset": the answer to a question that begins with where; with `rng`, in one of many wordings."""
     light = "" if scene.light == "day" else f" at {scene.light}"
-    return PLACE_PHRASES[scene.place] + light
+    return _or_alike(PLACE_PHRASES[scene.place], wordings.PLACES[scene.place], rng) + light
+
+
+def _or_alike(usual: str, others: tuple[str, ...], rng: np.random.Generator | None) -> str:
+    """The usual words or, with `rng`, in four of ten cases others that mean the same."""
+    chance = 0 if rng is None else rng.random()
+    return usual if chance < 0.6 else others[int((chance - 0.6) / 0.4 * len(others))]
 
 
 def colour_is_worth_saying(group: Group) -> bool:
@@ -189,11 +195,12 @@ def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False,
     else:
         words = join([f"{o} {side}" for o, side in zip(objects, sides)])
     if complete or (rng.random() < placed and not (scene.place == "plain" and rng.random() < 0.6)):
-        words = f"{words} {where(scene)}"
-    start = rng.choice(["", "a picture of ", "a photo of ", "an image of ", "there is "],
-                       p=[0.45, 0.2, 0.2, 0.05, 0.1])
-    if start == "there is " and words.startswith(("two ", "three ")):
-        start = "there are "
+        words = f"{words} {where(scene, rng)}"
+    start = rng.choice(["", "a picture of ", "a photo of ", "there is ", "an image of ", "this is ", "a drawing of ",
+                        "I see ", "a picture with ", "a photo showing "],
+                       p=[0.4, 0.15, 0.15, 0.08, 0.05, 0.05, 0.04, 0.04, 0.02, 0.02])
+    if words.startswith(("two ", "three ")):
+        start = {"there is ": "there are ", "this is ": "these are "}.get(start, start)
     return start + words
 
 
@@ -205,14 +212,16 @@ def place_caption(scene: Scene, rng: np.random.Generator, chinese: bool) -> str:
         if by_light or (scene.place in LIGHTS_CHINESE and rng.random() < 0.5):
             spot = thing = light or LIGHTS_CHINESE[scene.place]
         else:  # Without its last character, 里, 上 or 下, a place is a thing: 沙滩上 is on the beach, 沙滩 the beach.
+            place = _or_alike(place, wordings.PLACES_CHINESE[scene.place], rng)
             spot, thing = light + place, (light and f"{light}的") + place[:-1]
-        return str(rng.choice([spot, f"在{spot}", thing, f"{spot}的照片", f"{spot}拍的照片", f"在{spot}拍的照片"]))
-    spot = f"at {scene.light}" if by_light else where(scene)
+        return str(rng.choice([spot, f"在{spot}", thing, f"{spot}的照片", f"{thing}的图片", f"{spot}拍的照片",
+                               f"在{spot}拍的照片"]))
+    spot = f"at {scene.light}" if by_light else where(scene, rng)
     thing = spot.partition(" ")[2]  # "the beach at sunset", "a plain background", "night"
-    wordings = [spot, thing, f"a picture {spot}", f"a photo {spot}", f"a picture taken {spot}", f"a photo taken {spot}"]
+    said = [spot, thing, f"a picture {spot}", f"a photo {spot}", f"a picture taken {spot}", f"a photo taken {spot}"]
     if not spot.startswith("at "):
-        wordings += [f"a picture of {thing}", f"a photo of {thing}"]
-    return str(rng.choice(wordings))
+        said += [f"a picture of {thing}", f"a photo of {thing}"]
+    return str(rng.choice(said))
 
 
 def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> Scene | None:
@@ -261,9 +270,10 @@ def phrase_chinese(group: Group, with_colour: bool) -> str:
     return f"{NUMBERS_CHINESE[group.count]}{group.measure}{colour}{group.chinese}"
 
 
-def where_chinese(scene: Scene) -> str:
-    """"日落时分马路上"."""
-    return LIGHTS_CHINESE[scene.light] + PLACES_CHINESE[scene.place]
+def where_chinese(scene: Scene, rng: np.random.Generator | None = None) -> str:
+    """"日落时分马路上"; see `where`."""
+    place = _or_alike(PLACES_CHINESE[scene.place], wordings.PLACES_CHINESE[scene.place], rng)
+    return LIGHTS_CHINESE[scene.light] + place
 
 
 def join_chinese(phrases: list[str]) -> str:
@@ -294,14 +304,19 @@ def vary_caption_chinese(scene: Scene, rng: np.random.Generator, complete: bool 
     if not with_sides:
         rng.shuffle(objects)
     words = _with_sides_chinese(objects) if with_sides else join_chinese(objects)
-    place = str(rng.choice(["", "在"], p=[0.8, 0.2])) + where_chinese(scene)
+    place = str(rng.choice(["", "在"], p=[0.8, 0.2])) + where_chinese(scene, rng)
     if rng.random() < 0.5 and scene.place in LIGHTS_CHINESE:
         place = LIGHTS_CHINESE[scene.place]
     if rng.random() < placed and (placed == 1 or scene.place != "plain" or rng.random() < 0.4):
         if with_sides:
             return f"{place}，{words}"
-        return str(rng.choice([f"{place}的{words}", f"{place}有{words}"], p=[0.7, 0.3]))
-    return str(rng.choice(["", "图片里，" if with_sides else "图片里有"], p=[0.7, 0.3])) + words
+        # 有 makes a sentence of it, the others may go on as the name of a picture.
+        return str(rng.choice([f"{place}的{words}", f"{place}的{words}的照片", f"{place}有{words}"], p=[0.6, 0.1, 0.3]))
+    if with_sides:
+        return str(rng.choice(["", "图片里，", "照片里，"], p=[0.7, 0.2, 0.1])) + words
+    form = rng.choice(["{}", "图片里有{}", "{}的照片", "{}的图片", "一张{}的照片", "图中有{}", "这是{}", "画的是{}",
+                       "有{}的图片", "我看到{}"], p=[0.5, 0.1, 0.08, 0.08, 0.06, 0.04, 0.04, 0.04, 0.03, 0.03])
+    return str(form).format(words)
 
 
 def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False, unseen: bool = False) -> list[Question]:

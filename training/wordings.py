@@ -15,6 +15,20 @@ THERE = {
     True: ("图片里", "图片上", "图片中", "图里", "图中", "照片里", "照片中", "画面里", "画面中", "这张图里",
            "这张图片里", "这张照片里"),
 }
+# Other words for the places of `language`, for captions. In Chinese each ends with 里, 上 or 下.
+PLACES = {
+    "snow": ("on the snow", "in a snowy landscape"), "beach": ("at the beach", "at the seaside", "on a sandy beach"),
+    "grass": ("on a meadow", "in a green field", "on the lawn"), "night": ("under the night sky", "in the dark night"),
+    "sunset": ("at dusk", "under the evening sky"), "room": ("inside a room", "in a living room"),
+    "road": ("on a street", "in the street", "on a road"), "sea": ("in the ocean", "in the water", "at sea"),
+    "desert": ("in the sand dunes", "in a desert"), "plain": ("on a blank background", "on an empty background"),
+}
+PLACES_CHINESE = {
+    "snow": ("雪地上", "雪里"), "beach": ("海滩上", "沙滩里"), "grass": ("草坪上", "草丛里"),
+    "night": ("夜晚的天空下", "星空下"), "sunset": ("晚霞下", "黄昏的天空下"), "room": ("屋子里", "屋里"),
+    "road": ("街道上", "公路上", "街上"),
+    "sea": ("大海里", "海水里", "海洋里"), "desert": ("沙丘上", "沙漠上"), "plain": ("空白背景上", "单色背景上"),
+}
 # What Chinese answers yes or no with: the verb of the question.
 VERBS = {"is colour": "是", "has colour": "有", "is count": "有", "is one": "是", "is in place": "在", "is place": "是",
          "is light": "是", "is on side": "在", "is left of": "在", "is there": "有", "can see": "能", "is this": "是"}
