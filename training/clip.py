@@ -246,17 +246,19 @@ def read(model: CLIPModel, tokenizer: CLIPTokenizer, texts: list[str]) -> torch.
 
 
 def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch.Tensor, scenes: list[Scene],
-             rng: np.random.Generator, chinese: float, placed: float, false_captions: bool = True
+             rng: np.random.Generator, chinese: float, placed: float, place_alone: float, false_captions: bool = True
              ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """CLIP's loss for a batch of pictures, the comparison of each false caption with the true one, and the share of
     pictures that find their caption among all of the batch.
 
     Args:
         image_embeddings: (batch, 256), projected but not normalised.
+        chinese, placed: See `caption_pair`.
+        place_alone: How often a caption says nothing but the place.
         false_captions: Whether the false captions are among those that a picture must tell its own from.
     """
-    place_alone = rng.random(len(scenes)) < 0.06
-    pairs = [caption_pair(scene, rng, chinese, placed, alone) for scene, alone in zip(scenes, place_alone)]
+    alone = rng.random(len(scenes)) < place_alone
+    pairs = [caption_pair(scene, rng, chinese, placed, place) for scene, place in zip(scenes, alone)]
     trues, falses, false_scenes = zip(*pairs)
     text_embeddings = read(model, tokenizer, [*trues, *falses])
     scale = model.logit_scale.clamp(max=np.log(100)).exp()
@@ -266,7 +268,7 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     comparison = F.softplus(logits.diagonal(len(scenes)) - logits.diagonal()).mean()
     # No contrast between a picture and another's caption, true or false, that may fit it as well.
     true_logits, false_logits = (
-        some.masked_fill(may_fit(said, place_alone, scenes).fill_diagonal_(False), -100)
+        some.masked_fill(may_fit(said, alone, scenes).fill_diagonal_(False), -100)
         for some, said in ((logits[:, :len(scenes)], scenes), (logits[:, len(scenes):], false_scenes)))
     candidates = torch.cat([true_logits, false_logits], dim=1) if false_captions else true_logits
     labels = torch.arange(len(scenes))
@@ -305,7 +307,7 @@ def train_both(model: CLIPModel, heads: Heads, tokenizer: CLIPTokenizer, pool: P
             output = see(pixel_values=pixels)
             embeddings, scenes = model.visual_projection(output.pooler_output), [decode(record) for record in records]
             loss, comparison, matched = contrast(model, tokenizer, embeddings, scenes, words, chinese=0.3, placed=0.85,
-                                                 false_captions="false captions" in losses)
+                                                 place_alone=0.06, false_captions="false captions" in losses)
             measures = {"contrastive": loss.item(), "matched": matched}
             if "comparison" in losses:
                 loss = loss + 0.5 * comparison
@@ -332,7 +334,7 @@ def train_text(model: CLIPModel, tokenizer: CLIPTokenizer, pool: Pool, steps: in
                 pooled = see(pixel_values=pixels).pooler_output
             embeddings, scenes = model.visual_projection(pooled), [decode(record) for record in records]
             contrastive, comparison, matched = contrast(model, tokenizer, embeddings, scenes, rng, chinese=0.5,
-                                                        placed=0.5)
+                                                        placed=0.5, place_alone=0.15)
             naming = name_nouns(model, tokenizer, embeddings, scenes, rng, chinese=0.5)
         run.update(contrastive + 0.5 * comparison + naming, BATCH, contrastive=contrastive.item(),
                    naming=naming.item(), matched=matched)

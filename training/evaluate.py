@@ -317,7 +317,8 @@ The scenes are new; the drawings in them were in the training scenes too, but fo
 left out where nothing is said of them. Intervals come from 1,000 bootstrap samples: of nouns where nouns are asked, of
 pictures for questions of all kinds, of single answers elsewhere; where all or none are right, they are Clopper and
 Pearson's. Of the captions with a false count, half say too much and half too little. "About another picture" is what
-can be answered without looking.
+can be answered without looking. Questions come in the many wordings of `training/wordings.py`; those "never trained on"
+are kept apart there.
 
 """
         (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(table.rows) + "\n", encoding="utf-8")
