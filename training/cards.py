@@ -31,8 +31,8 @@ steps of 128 pairs for the text tower alone: about an hour and a half. In these 
 and resumed: the texts for all nouns joined in at step 1,100, and the places under strong patterns and the larger share
 of scenes with several kinds of things at step 2,100. The text tower then learned other words for the places, and what
 Chinese puts after a thing, in 160 and 250 steps more, twelve minutes on two cores of an AMD EPYC, in fp32: its weights
-are the mean, 2 to 3, of those after the first and after the last of them (Wortsman et al. 2022), which knew nouns better
-than either in other scenes than those of the evaluation.
+are the mean, 2 to 3, of those after the first and after the last of them (Wortsman et al. 2022), which knew nouns
+better than either in other scenes than those of the evaluation.
 """),
     "blip": ("Small BLIP", """
 A `BlipForConditionalGeneration` for teaching: the small CLIP's vision tower, which goes on learning, and a text decoder
