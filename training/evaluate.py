@@ -273,9 +273,9 @@ def evaluate_blip2(table: Table, count: int) -> None:
 
     pictures, scenes = draw_plain(COLOURED, count, SEED + 3)
     for language, chinese in (("", False), (" in Chinese", True)):
-        def draw(**wording):
+        def draw(number, **wording):
             rng = np.random.default_rng(SEED)
-            return zip(*((i, question) for i, scene in enumerate(scenes)
+            return zip(*((i, question) for i, scene in enumerate(scenes[:number])
                          for question in questions(scene, rng, chinese, **wording)))
 
         def score(which, seen, asked, about):
@@ -285,12 +285,12 @@ def evaluate_blip2(table: Table, count: int) -> None:
                           right[[question.kind == kind for question in asked]])
             table.add(f"BLIP-2 answers{language}{which}, all kinds", right, of=about)
 
-        about, asked = draw()
+        about, otherwise = draw(count // 2, unseen=True)
+        score(" in wordings never trained on", [pictures[i] for i in about], otherwise, about)
+        about, asked = draw(count)
         score("", [pictures[i] for i in about], asked, about)
         if not chinese:  # what can be answered without looking
             score(" about another picture", [pictures[i - 1] for i in about], asked, about)
-        about_unseen, asked_unseen = draw(unseen=True)
-        score(" in wordings never trained on", [pictures[i] for i in about_unseen], asked_unseen, about_unseen)
         polar = [question for question in asked if question.kind == "yes/no"]
         blanks = [Image.new("RGB", pictures[0].size, (level, level, level)) for level in (128, 255, 0)]
         table.add(f"BLIP-2 says yes{language} to a blank picture", [
