@@ -55,9 +55,9 @@ through the frozen language model, all of 64 pictures. The vision tower is that 
 stages: {learned:,} parameters learned, those of Q-Former, query tokens and projection. These very weights came about
 otherwise. The language model had 8,000 steps of a few wordings behind it when it learned the many that it knows, in
 1,300 more. The Q-Former began as that of an earlier small BLIP-2, with the small CLIP's tower and the language model as
-it was then (stage 1: 500 steps, stage 2: 6,800); 700 steps of stage 2 with BLIP's tower and STEPS more with the present
-language model followed. All these on two cores of an AMD EPYC, in fp32, in MINUTES minutes; the loss curve shows the
-last.
+it was then (stage 1: 500 steps, stage 2: 6,800); 700 steps of stage 2 with BLIP's tower and 1,950 more with the present
+language model followed. All these on two cores of an AMD EPYC, in fp32, in an hour and a half; the loss curve shows
+the last.
 """),
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.

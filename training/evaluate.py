@@ -260,18 +260,40 @@ def evaluate_blip2(table: Table, count: int) -> None:
     processor = Blip2Processor.from_pretrained(folder)
     processor.tokenizer.padding_side = "left"
 
-    def go_on(pictures, prompts, length):
-        answers = []
-        for batch, texts in zip(in_batches(pictures), in_batches(prompts)):
-            inputs = processor(images=batch, text=texts, return_tensors="pt", padding=True)
-            output = model.generate(**inputs, max_new_tokens=length, do_sample=False)
-            answers += processor.batch_decode(output[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
-        return [answer.strip() for answer in answers]
+    def look(pictures):
+        """What the Q-Former gives the language model, (pictures, 16, 192): once for all questions about a picture."""
+        tokens = []
+        for batch in in_batches(pictures):
+            features = model.vision_model(**processor.image_processor(batch, return_tensors="pt")).last_hidden_state
+            queries = model.query_tokens.expand(len(features), -1, -1)
+            tokens.append(model.language_projection(model.qformer(
+                query_embeds=queries, encoder_hidden_states=features).last_hidden_state))
+        return torch.cat(tokens)
 
-    def ask(pictures, asked):
-        return go_on(pictures, [f"Question: {question.text} Answer:" for question in asked], 24)
+    def go_on(visual, prompts, length):
+        texts = []
+        for batch, tokens in zip(in_batches(prompts), visual.split(64)):
+            inputs = processor.tokenizer(batch, return_tensors="pt", padding=True)
+            embeddings = torch.cat([tokens, model.get_input_embeddings()(inputs["input_ids"])], dim=1)
+            mask = torch.cat([torch.ones(tokens.shape[:2], dtype=torch.long), inputs["attention_mask"]], dim=1)
+            output = model.language_model.generate(inputs_embeds=embeddings, attention_mask=mask,
+                                                   max_new_tokens=length, do_sample=False)
+            texts += processor.batch_decode(output, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+    def ask(visual, asked):
+        # Kind by kind: a batch takes as long as its longest answer.
+        order = sorted(range(len(asked)), key=lambda i: asked[i].kind)
+        answers = go_on(visual[order], [f"Question: {asked[i].text} Answer:" for i in order], 24)
+        return [answer for _, answer in sorted(zip(order, answers))]
+
+    def ask_one(picture, question):
+        inputs = processor(images=picture, text=f"Question: {question.text} Answer:", return_tensors="pt")
+        return model.generate(**inputs, max_new_tokens=24, do_sample=False)
 
     pictures, scenes = draw_plain(COLOURED, count, SEED + 3)
+    visual = look(pictures)
+    blank = look([Image.new("RGB", pictures[0].size, (level, level, level)) for level in (128, 255, 0)])
     for language, chinese in (("", False), (" in Chinese", True)):
         def draw(number, **wording):
             rng = np.random.default_rng(SEED)
@@ -286,19 +308,17 @@ def evaluate_blip2(table: Table, count: int) -> None:
             table.add(f"BLIP-2 answers{language}{which}, all kinds", right, of=about)
 
         about, otherwise = draw(count // 2, unseen=True)
-        score(" in wordings never trained on", [pictures[i] for i in about], otherwise, about)
+        score(" in wordings never trained on", visual[list(about)], otherwise, about)
         about, asked = draw(count)
-        score("", [pictures[i] for i in about], asked, about)
+        score("", visual[list(about)], asked, about)
         if not chinese:  # what can be answered without looking
-            score(" about another picture", [pictures[i - 1] for i in about], asked, about)
+            score(" about another picture", visual[[i - 1 for i in about]], asked, about)
         polar = [question for question in asked if question.kind == "yes/no"]
-        blanks = [Image.new("RGB", pictures[0].size, (level, level, level)) for level in (128, 255, 0)]
         table.add(f"BLIP-2 says yes{language} to a blank picture", [
-            answer in ("yes", *NO_CHINESE)
-            for answer in ask([blanks[i % len(blanks)] for i in range(len(polar))], polar)])
-        captions = go_on(pictures, [CHINESE_PREFIX if chinese else ""] * len(pictures), 40)
+            answer in ("yes", *NO_CHINESE) for answer in ask(blank[torch.arange(len(polar)) % len(blank)], polar)])
+        captions = go_on(visual, [CHINESE_PREFIX if chinese else ""] * len(pictures), 40)
         score_captions(table, f"BLIP-2's captions{language}", captions, scenes, chinese)
-    table.add_time("one question answered by BLIP-2", lambda: ask(pictures[:1], asked[:1]))
+    table.add_time("one question answered by BLIP-2", lambda: ask_one(pictures[0], asked[0]))
 
 
 def main() -> None:
