@@ -56,8 +56,8 @@ stages: {learned:,} parameters learned, those of Q-Former, query tokens and proj
 otherwise. The language model had 8,000 steps of a few wordings behind it when it learned the many that it knows, in
 1,300 more. The Q-Former began as that of an earlier small BLIP-2, with the small CLIP's tower and the language model as
 it was then (stage 1: 500 steps, stage 2: 6,800); 700 steps of stage 2 with BLIP's tower and 1,950 more with the present
-language model followed. All these on two cores of an AMD EPYC, in fp32, in an hour and a half; the loss curve shows
-the last.
+language model followed. The 1,300, 700 and 1,950 steps took an hour and a half on two cores of an AMD EPYC, in fp32;
+the loss curve shows the last.
 """),
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
