@@ -129,7 +129,8 @@ def quicken(model, dtype: "torch.dtype"):
 
     layers = model.vision_model.encoder.layers
     layers[-1].forward = MethodType(_class_token_only, layers[-1])
-    if dtype != torch.bfloat16 or not torch.backends.mkldnn.is_available():
+    if dtype != torch.bfloat16 or not (torch.backends.mkldnn.is_available()
+                                       and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         return model.to(dtype)
     quick_gelu = model.config.vision_config.hidden_act == "quick_gelu"
     for layer in layers:
