@@ -15,8 +15,8 @@ from pathlib import Path
 # The steps in their order, with what each is told in a smoke test.
 STEPS = {
     "sprites": "", "scenes": "--parts 1 --size 800",
-    "clip": "--vision-steps 20 --steps 20 --text-steps 5", "world": "--count 200", "vision": "--steps 5",
-    "blip": "--steps 20", "opt": "--steps 60", "blip2": "--stage1-steps 8 --stage2-steps 20",
+    "clip": "--vision-steps 5 --steps 5 --text-steps 3", "world": "--count 200", "vision": "--steps 5",
+    "blip": "--steps 5", "opt": "--steps 60", "blip2": "--stage1-steps 4 --stage2-steps 5",
     "evaluate": "--count 40", "cards": "", "ablation": "--steps 3 --count 40",
 }
 
