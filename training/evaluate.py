@@ -23,7 +23,7 @@ from transformers import (
     CLIPProcessor,
 )
 
-from multimodal import hardware, world
+from multimodal import world
 from multimodal.metrics import is_right, names_noun, recall_at
 
 from . import sprites
@@ -330,7 +330,7 @@ def main() -> None:
     for name in options.models:
         {"clip": evaluate_clip, "blip": evaluate_blip, "blip2": evaluate_blip2}[name](table, options.count)
     if len(options.models) == 3:
-        machine = hardware.detect()
+        cpu = torch.cpu.get_capabilities().get("cpu_name") or "unknown"
         text = f"""# How good the embedded models are
 
 Written by `python -m training.evaluate --count {options.count}`: scenes rendered from a seed that training never used.
@@ -339,7 +339,7 @@ left out where nothing is said of them. Intervals come from 1,000 bootstrap samp
 pictures for questions of all kinds, of single answers elsewhere; where all or none are right, they are Clopper and
 Pearson's. Of the captions with a false count, half say too much and half too little. "About another picture" is what
 can be answered without looking. Questions come in the many wordings of `training/wordings.py`; those "never trained on"
-are kept apart there. Times are those of {machine.cores} cores of this CPU: {machine.name}.
+are kept apart there. Times are those of {torch.get_num_threads()} cores of this CPU: {cpu}.
 
 """
         (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(table.rows) + "\n", encoding="utf-8")
