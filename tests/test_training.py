@@ -73,7 +73,7 @@ def test_a_false_place_is_no_place_or_light_of_the_scene():
     for scene in scenes(300):
         if scene.place in backgrounds.OUTDOOR:
             scene = replace(scene, light=str(rng.choice(backgrounds.LIGHTS)))
-        _, text, false = clip.caption_pair(scene, rng, chinese=0.0, placed=1.0, place_alone=True)
+        _, text, _, false = clip.caption_pair(scene, rng, chinese=0.0, placed=1.0, place_alone=True)
         assert not clip.may_fit([false], np.array([True]), [scene]).any()
         said = language.where(scene)
         assert said not in text and (scene.light == "day" or f"at {scene.light}" not in text)
@@ -87,16 +87,22 @@ def test_no_false_caption_counts_more_things_than_a_scene_holds():
 
 @pytest.mark.parametrize("chinese", [False, True])
 def test_questions_are_answered_from_the_scene(chinese):
-    rng = np.random.default_rng(3)
+    def words(group: Group) -> list[str]:
+        several = [group] + [replace(group, called=word) for word, nouns in language._MEANINGS[chinese].items()
+                             if group.name in nouns]
+        return [one.word(chinese=True) if chinese else language._subject(one)[0] for one in several]
+
+    rng, asked = np.random.default_rng(3), 0
     for scene in scenes(200, groups=2):
         for question in language.questions(scene, rng, chinese):
             assert question.kind in language.QUESTION_KINDS and question.answer
             if question.kind == "side":
-                left, right = ("左边", "右边") if chinese else ("left", "right")
-                name = scene.groups[0].chinese if chinese else language._subject(scene.groups[0])[0]
-                other = scene.groups[1].chinese if chinese else language._subject(scene.groups[1])[0]
-                if name not in other and other not in name:
-                    assert question.answer == (left if name in question.text.replace("on the", "") else right)
+                # The longest word in the question is what it is about: a hot dog, not a dog.
+                _, about = max((len(word), side) for side, group in enumerate(scene.groups) for word in words(group)
+                               if word in question.text)
+                assert question.answer == (("左边", "右边") if chinese else ("left", "right"))[about]
+                asked += 1
+    assert asked > 100
 
 
 @pytest.mark.parametrize("chinese", [False, True])
@@ -119,6 +125,32 @@ def test_yes_and_no_are_as_likely_and_true(chinese):
             if f" {said} " in question.text or f"有{said}{name}" in question.text:
                 wrong += says_yes != (number == group.count)
     assert wrong == 0
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_another_word_means_nothing_else_in_the_scene(chinese):
+    nouns = {noun.english: noun.chinese if chinese else noun.english for noun in NOUNS}
+    names, kinds = ((wordings.NAMES_CHINESE, wordings.KINDS_CHINESE) if chinese else (wordings.NAMES, wordings.KINDS))
+    words = [word for several in names.values() for word in several] + list(kinds)
+    assert len(set(words)) == len(words) and not set(words) & set(nouns.values())
+    assert set(names) <= set(nouns) and set().union(*kinds.values()) <= set(nouns)
+    rng, called = np.random.default_rng(8), 0
+    for scene in scenes(400, groups=2):
+        told = language.in_other_words(scene, rng, chinese)
+        for group, other, original in zip(told.groups, told.groups[::-1], scene.groups):
+            assert replace(group, called=None) == original
+            assert group.name in group.meanings and other.name not in group.meanings
+            called += group.called is not None
+        assert clip.may_fit([told], np.array([False]), [scene]).all()
+    assert 50 < called < 250
+
+
+def test_a_caption_that_says_boat_may_fit_a_canoe():
+    names = [noun.english for noun in NOUNS]
+    ship, canoe, cat = (Scene((Group(names.index(name), 1),), "sea") for name in ("ship", "canoe", "cat"))
+    told = [replace(ship, groups=(replace(ship.groups[0], called=word),)) for word in ("boat", "ferry", None)]
+    fits = clip.may_fit(told, np.zeros(3, bool), [ship, canoe, cat])
+    assert fits.tolist() == [[True, True, True], [True, False, False], [False, False, False]]
 
 
 def test_wordings_that_are_not_trained_on_are_kept_apart():

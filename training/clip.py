@@ -30,7 +30,17 @@ from transformers import (
 )
 
 from . import backgrounds
-from .language import COLOURS, Group, Scene, falsify, place_caption, vary_caption, vary_caption_chinese
+from .language import (
+    COLOURS,
+    Group,
+    Scene,
+    by_another_word,
+    falsify,
+    in_other_words,
+    place_caption,
+    vary_caption,
+    vary_caption_chinese,
+)
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .pictures import Pool
 from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
@@ -192,8 +202,8 @@ def train_vision(model: CLIPModel, heads: Heads, pool: Pool, steps: int, rng: np
 
 
 def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed: float,
-                 place_alone: bool) -> tuple[str, str, Scene]:
-    """A true caption of a scene, one that is false in a single respect, and the scene of which that would be true.
+                 place_alone: bool) -> tuple[str, str, Scene, Scene]:
+    """A true caption of a scene, one that is false in a single respect, and the scenes as the two tell them.
 
     Args:
         chinese: How often both are in Chinese. placed: how often the true one says the place.
@@ -204,36 +214,40 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
         false = falsify(scene, rng, "place")
         if false.light != "day":  # A caption may say the light alone, which must then be false as well.
             false = replace(false, light="sunset" if false.light == "night" else "night")
-        return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese), false
-    false = None
+        return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese), scene, false
+    scene, false = in_other_words(scene, rng, in_chinese), None
     while false is None:
         false = falsify(scene, rng)
+    # Another word for what is false, too; none that may be true, as "a boat" is where there is a ship and no canoe.
+    there = {group.noun for group in scene.groups}
+    false = replace(false, groups=tuple(group if group.noun in there else by_another_word(
+        group, rng, in_chinese, (*scene.groups, *false.groups), kinds=False) for group in false.groups))
     vary = vary_caption_chinese if in_chinese else vary_caption
     # A false caption is false only if it says what is wrong, so it says all. Half of the true ones do too, in the very
     # same words: else to say all would be a sign of falsehood.
     seed = int(rng.integers(2**31))
     alike = rng.random() < 0.5
     true = vary(scene, np.random.default_rng(seed) if alike else rng, alike, placed)
-    return true, vary(false, np.random.default_rng(seed), True), false
+    return true, vary(false, np.random.default_rng(seed), True), scene, false
 
 
 def may_fit(said: Sequence[Scene], place_alone: np.ndarray, seen: Sequence[Scene]) -> torch.Tensor:
     """Whether the caption of a scene may be true of a picture: "a cat" is, of every picture with a cat.
 
     Args:
+        said: Scenes as they are told, see `language.in_other_words`: "a boat" fits a canoe, too.
         place_alone: Which captions say nothing but the place, (captions,).
 
     Returns (pictures, captions).
     """
-    def nouns(scene: Scene) -> set[int]:
-        return {group.noun for group in scene.groups}
+    def truths(scene: Scene) -> set[str]:
+        return {scene.place, scene.light, *(group.name for group in scene.groups)} - {"day"}
 
-    def places(scene: Scene) -> set[str]:
-        return {scene.place, scene.light} - {"day"}
-
-    claims = [(alone, places(scene) if alone else nouns(scene)) for scene, alone in zip(said, place_alone)]
-    return torch.tensor([[bool(claim & where) if alone else claim <= what for alone, claim in claims]
-                         for what, where in ((nouns(scene), places(scene)) for scene in seen)])
+    # What a caption claims: that of each of these sets something is in the picture.
+    claims = [[{scene.place, scene.light} - {"day"}] if alone else [group.meanings for group in scene.groups]
+              for scene, alone in zip(said, place_alone)]
+    return torch.tensor([[not any(claim.isdisjoint(there) for claim in claimed) for claimed in claims]
+                         for there in map(truths, seen)])
 
 
 def read(model: CLIPModel, tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
@@ -259,7 +273,7 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     """
     alone = rng.random(len(scenes)) < place_alone
     pairs = [caption_pair(scene, rng, chinese, placed, place) for scene, place in zip(scenes, alone)]
-    trues, falses, false_scenes = zip(*pairs)
+    trues, falses, told, told_falsely = zip(*pairs)
     text_embeddings = read(model, tokenizer, [*trues, *falses])
     scale = model.logit_scale.clamp(max=np.log(100)).exp()
     # (batch, 2 batch): true captions, then false ones
@@ -269,7 +283,7 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     # No contrast between a picture and another's caption, true or false, that may fit it as well.
     true_logits, false_logits = (
         some.masked_fill(may_fit(said, alone, scenes).fill_diagonal_(False), -100)
-        for some, said in ((logits[:, :len(scenes)], scenes), (logits[:, len(scenes):], false_scenes)))
+        for some, said in ((logits[:, :len(scenes)], told), (logits[:, len(scenes):], told_falsely)))
     candidates = torch.cat([true_logits, false_logits], dim=1) if false_captions else true_logits
     labels = torch.arange(len(scenes))
     loss = (F.cross_entropy(candidates, labels) + F.cross_entropy(true_logits.T, labels)) / 2
@@ -285,8 +299,10 @@ def name_nouns(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: tor
         image_embeddings: (batch, 256), projected but not normalised.
     """
     rows = [i for i, scene in enumerate(scenes) if len(scene.groups) == scene.groups[0].count == 1]
-    vary = vary_caption_chinese if rng.random() < chinese else vary_caption
-    texts = [vary(Scene((Group(noun, 1),), "plain"), rng, placed=0) for noun in range(len(NOUNS))]
+    in_chinese = bool(rng.random() < chinese)
+    vary = vary_caption_chinese if in_chinese else vary_caption
+    things = [by_another_word(Group(noun, 1), rng, in_chinese, kinds=False) for noun in range(len(NOUNS))]
+    texts = [vary(Scene((thing,), "plain"), rng, placed=0) for thing in things]
     text_embeddings = F.normalize(read(model, tokenizer, texts).float(), dim=-1)
     scale = model.logit_scale.clamp(max=np.log(100)).exp()
     logits = scale * F.normalize(image_embeddings[rows].float(), dim=-1) @ text_embeddings.T  # (rows, 175)

@@ -39,6 +39,7 @@ from .language import (
     QUESTION_KINDS,
     Group,
     Scene,
+    by_another_word,
     caption,
     caption_chinese,
     falsify,
@@ -55,6 +56,7 @@ from .world import photographs
 
 SEED = 20_261_124  # taken when all choices had been made, in view of other scenes
 FALSE = ("order", "count", "object", "place", "colour")  # in what respect a caption is made false
+FORMS = ("a picture of {}", "图片里有{}")
 COLOURED = tuple(s for s in sprites.SEEN if not sprites.SETS[s].silhouette)
 SILHOUETTES = tuple(s for s in sprites.SEEN if sprites.SETS[s].silhouette)
 
@@ -137,8 +139,8 @@ def evaluate_clip(table: Table, count: int) -> None:
 
 def score_nouns(table: Table, clip: Embedder, count: int) -> None:
     """Rows on zero-shot classification: nouns in styles seen and held out, and places."""
-    english = clip.read([f"a picture of {phrase(Group(i, 1), False)}" for i in range(len(NOUNS))])
-    chinese = clip.read([f"图片里有{phrase_chinese(Group(i, 1), False)}" for i in range(len(NOUNS))])
+    english, chinese = (clip.read([form.format(speak(Group(i, 1), False)) for i in range(len(NOUNS))])
+                        for form, speak in zip(FORMS, (phrase, phrase_chinese)))
     held_out = ((f"{sprites.STYLES[s]}, held out", (s,)) for s in sprites.HELD_OUT)
     for name, styles in (("styles of training", COLOURED), ("silhouettes", SILHOUETTES), *held_out):
         pictures, scenes = draw_plain(styles, count, SEED, layout=(1,))
@@ -146,6 +148,16 @@ def score_nouns(table: Table, clip: Embedder, count: int) -> None:
         table.add(f"noun of 175, {name}", (seen @ english.T).argmax(-1) == truth, of=truth)
         table.add(f"noun of 175, {name}, asked in Chinese", (seen @ chinese.T).argmax(-1) == truth, of=truth)
         if styles == COLOURED:
+            for language, speak, usual in (("", phrase, english), (", asked in Chinese", phrase_chinese, chinese)):
+                rng = np.random.default_rng(SEED)
+                things = [by_another_word(scene.groups[0], rng, chinese=bool(language), share=1.0, kinds=False)
+                          for scene in scenes]
+                rows = [i for i, thing in enumerate(things) if thing.called]
+                said = clip.read([FORMS[bool(language)].format(speak(things[i], False)) for i in rows])
+                similarity = seen[rows] @ usual.T
+                similarity[range(len(rows)), truth[rows]] = (seen[rows] * said).sum(-1)
+                table.add(f"noun of 175, by another word{language}", similarity.argmax(-1) == truth[rows],
+                          of=truth[rows])
             plain_light = [i for i, scene in enumerate(scenes) if scene.light == "day"]
             places = torch.tensor([PLACES.index(scenes[i].place) for i in plain_light])
             asked = clip.read([f"a picture {PLACE_PHRASES[place]}" for place in PLACES])
@@ -307,12 +319,12 @@ def evaluate_blip2(table: Table, count: int) -> None:
                           right[[question.kind == kind for question in asked]])
             table.add(f"BLIP-2 answers{language}{which}, all kinds", right, of=about)
 
-        about, otherwise = draw(count // 2, unseen=True)
-        score(" in wordings never trained on", visual[list(about)], otherwise, about)
         about, asked = draw(count)
         score("", visual[list(about)], asked, about)
         if not chinese:  # what can be answered without looking
             score(" about another picture", visual[[i - 1 for i in about]], asked, about)
+        about, otherwise = draw(count // 2, unseen=True)
+        score(" in wordings never trained on", visual[list(about)], otherwise, about)
         polar = [question for question in asked if question.kind == "yes/no"]
         table.add(f"BLIP-2 says yes{language} to a blank picture", [
             answer in ("yes", *NO_CHINESE) for answer in ask(blank[torch.arange(len(polar)) % len(blank)], polar)])
@@ -338,8 +350,9 @@ The scenes are new; the drawings in them were in the training scenes too, but fo
 left out where nothing is said of them. Intervals come from 1,000 bootstrap samples: of nouns where nouns are asked, of
 pictures for questions of all kinds, of single answers elsewhere; where all or none are right, they are Clopper and
 Pearson's. Of the captions with a false count, half say too much and half too little. "About another picture" is what
-can be answered without looking. Questions come in the many wordings of `training/wordings.py`; those "never trained on"
-are kept apart there. Times are those of {torch.get_num_threads()} cores of this CPU: {cpu}.
+can be answered without looking. Questions come in the many wordings of `training/wordings.py`, some with another word
+for the thing; those "never trained on" are kept apart there. "By another word", one noun of the 175 has another
+of its names, all of them trained on. Times are those of {torch.get_num_threads()} cores of this CPU: {cpu}.
 
 """
         (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(table.rows) + "\n", encoding="utf-8")

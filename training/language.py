@@ -4,7 +4,7 @@ A scene is one to three groups of objects in a row, from left to right, in a pla
 follows from that description, so every caption is true and every answer is right by construction.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,7 +56,8 @@ MEASURED = {"glasses": "a pair of glasses", "jeans": "a pair of jeans", "scissor
             "sushi": "a piece of sushi", "cheese": "a piece of cheese"}
 PLURALS = {"sheep": "sheep", "fish": "fish", "deer": "deer", "mouse": "mice", "maple leaf": "maple leaves",
            "cup of coffee": "cups of coffee", "glass of wine": "glasses of wine", "scarf": "scarves",
-           "snowman": "snowmen", "volcano": "volcanoes", "tomato": "tomatoes", "potato": "potatoes"}
+           "snowman": "snowmen", "volcano": "volcanoes", "tomato": "tomatoes", "potato": "potatoes",
+           "autumn leaf": "autumn leaves", "leaf": "leaves", "aircraft": "aircraft", "TV": "TVs", "fruit": "fruits"}
 CATEGORY_QUESTIONS = {"animal": ("animal", "animals", "动物"), "vehicle": ("vehicle", "vehicles", "交通工具"),
                       "food": ("food", None, "食物")}
 # In their category in the list of nouns, but nobody would say so.
@@ -78,12 +79,28 @@ SPECIAL_MEASURES_CHINESE = {
 _MEASURE_OF = {noun: measure for measure, nouns in SPECIAL_MEASURES_CHINESE.items() for noun in nouns}
 
 
+def _other_names(names: dict[str, tuple[str, ...]], kinds: dict[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:
+    """Which nouns each of the other words of `wordings` can mean."""
+    return ({word: frozenset((noun,)) for noun, words in names.items() for word in words} |
+            {word: frozenset(nouns) for word, nouns in kinds.items()})
+
+
+# By language: is it Chinese?
+_NAMES = {False: wordings.NAMES, True: wordings.NAMES_CHINESE}
+_MEANINGS = {False: _other_names(wordings.NAMES, wordings.KINDS),
+             True: _other_names(wordings.NAMES_CHINESE, wordings.KINDS_CHINESE)}
+_KINDS_OF = {chinese: {noun.english: tuple(word for word in kinds if noun.english in kinds[word]) for noun in NOUNS}
+             for chinese, kinds in ((False, wordings.KINDS), (True, wordings.KINDS_CHINESE))}
+
+
 @dataclass(frozen=True)
 class Group:
-    """Up to three of a kind: a noun's index in `NOUNS`, how many, and a colour's index or None."""
+    """Up to three of a kind: a noun's index in `NOUNS`, how many, and a colour's index or None; and what it is called,
+    in the language that is spoken, if not by that noun."""
     noun: int
     count: int
     colour: int | None = None
+    called: str | None = None
 
     @property
     def name(self) -> str:
@@ -92,6 +109,16 @@ class Group:
     @property
     def chinese(self) -> str:
         return NOUNS[self.noun].chinese
+
+    def word(self, chinese: bool) -> str:
+        return self.called or (self.chinese if chinese else self.name)
+
+    @property
+    def meanings(self) -> frozenset[str]:
+        """The nouns, in English, that its word can mean: "boat" a sailboat, a ship or a canoe."""
+        if self.called is None:
+            return frozenset((self.name,))
+        return _MEANINGS[not self.called.isascii()][self.called]
 
     @property
     def category(self) -> str:
@@ -142,10 +169,10 @@ def phrase(group: Group, with_colour: bool) -> str:
     colour = f"{COLOURS[group.colour]} " if with_colour and group.colour is not None else ""
     if group.name in MEASURED:
         measure, of, noun = MEASURED[group.name].partition(" of ")
-        return f"{measure}{of}{colour}{noun}"
+        return f"{measure}{of}{colour}{group.called or noun}"
     if group.count == 1:
-        return article(colour + group.name)
-    return f"{NUMBERS[group.count]} {colour}{plural(group.name)}"
+        return article(colour + group.word(chinese=False))
+    return f"{NUMBERS[group.count]} {colour}{plural(group.word(chinese=False))}"
 
 
 def where(scene: Scene, rng: np.random.Generator | None = None) -> str:
@@ -246,7 +273,7 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
         counts = [c for c in range(1, groups[i].count + room + 1) if c != groups[i].count]
         if not counts:
             return None
-        groups[i] = Group(groups[i].noun, int(rng.choice(counts)), groups[i].colour)
+        groups[i] = replace(groups[i], count=int(rng.choice(counts)))
     elif how == "object":
         absent = absent_noun(scene, rng)
         if groups[i].count > 1 and NOUNS[absent].english in MEASURED:
@@ -256,7 +283,7 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
         if not colour_is_worth_saying(groups[i]):
             return None
         others = [c for c in range(len(COLOURS)) if c != groups[i].colour]
-        groups[i] = Group(groups[i].noun, groups[i].count, int(rng.choice(others)))
+        groups[i] = replace(groups[i], colour=int(rng.choice(others)))
     else:
         lit = scene.light != "day"
         places = [p for p in PLACE_PHRASES if p != scene.place and not (lit and p in LIGHTS_CHINESE)]
@@ -267,7 +294,30 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
 def phrase_chinese(group: Group, with_colour: bool) -> str:
     """"一辆红色的汽车", "两只狗", "一把剪刀"."""
     colour = f"{COLOURS_CHINESE[group.colour]}的" if with_colour and group.colour is not None else ""
-    return f"{NUMBERS_CHINESE[group.count]}{group.measure}{colour}{group.chinese}"
+    return f"{NUMBERS_CHINESE[group.count]}{group.measure}{colour}{group.word(chinese=True)}"
+
+
+def by_another_word(group: Group, rng: np.random.Generator, chinese: bool, beside: tuple[Group, ...] = (),
+                    share: float = 0.25, kinds: bool = True) -> Group:
+    """A group called by another word for the same thing, if there is one: "bike", "kitten".
+
+    Args:
+        beside: The groups that the word must not mean, too.
+        share: How often.
+        kinds: Whether "boat" may be said of a ship, which it does not tell from a canoe.
+    """
+    chance, which = rng.random(2)  # always two numbers, so that what is drawn next does not depend on the group
+    words = _NAMES[chinese].get(group.name, ())
+    if kinds and group.name not in MEASURED:
+        words += _KINDS_OF[chinese][group.name]
+    others = {other.name for other in beside if other.noun != group.noun}
+    words = [word for word in words if not _MEANINGS[chinese][word] & others]
+    return replace(group, called=words[int(which * len(words))]) if words and chance < share else group
+
+
+def in_other_words(scene: Scene, rng: np.random.Generator, chinese: bool) -> Scene:
+    """A scene whose things are called `by_another_word`, some of them."""
+    return replace(scene, groups=tuple(by_another_word(group, rng, chinese, scene.groups) for group in scene.groups))
 
 
 def where_chinese(scene: Scene, rng: np.random.Generator | None = None) -> str:
@@ -296,7 +346,7 @@ def vary_caption_chinese(scene: Scene, rng: np.random.Generator, complete: bool 
     placed = 1 if complete else placed
     # Complete captions draw the same numbers whatever the scene, so that a false one can have a true one's very words.
     if not complete and len(scene.groups) == 1 and scene.groups[0].count == 1 and rng.random() < 0.25:
-        objects = [scene.groups[0].chinese]
+        objects = [scene.groups[0].word(chinese=True)]
     else:
         objects = [phrase_chinese(g, colour_is_worth_saying(g) and (complete or rng.random() < 0.6))
                    for g in scene.groups]
@@ -325,7 +375,7 @@ def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False, uns
     Args:
         unseen: Ask in the wordings that are never trained on.
     """
-    say = Wording(rng, chinese, unseen)
+    say = Wording(scene, rng, chinese, unseen)
     group = scene.groups[rng.integers(len(scene.groups))]
     asked = [_ask_what(scene, group, say), _ask_where(scene, group, say), _ask_yes_no(scene, group, say)]
     if group.name not in MEASURED:
@@ -341,35 +391,44 @@ def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False, uns
 
 
 class Wording:
-    """Words a question, one way or another; called with a key of `wordings.ENGLISH`, the group that it is about, and
-    what else its fields need."""
+    """Words a question about a scene, one way or another; called with a key of `wordings.ENGLISH`, the group that it is
+    about, and what else its fields need."""
 
-    def __init__(self, rng: np.random.Generator, chinese: bool, unseen: bool = False):
-        self.rng, self.chinese = rng, chinese
-        self.table = wordings.CHINESE if chinese else wordings.ENGLISH
-        if unseen:
-            self.table = wordings.UNSEEN[chinese]
+    def __init__(self, scene: Scene, rng: np.random.Generator, chinese: bool, unseen: bool = False):
+        self.scene, self.rng, self.chinese = scene, rng, chinese
+        seen = wordings.CHINESE if chinese else wordings.ENGLISH
+        self.table = wordings.UNSEEN[chinese] if unseen else seen
+
+    def another(self, group: Group) -> Group:
+        """A group by another word, perhaps, that means nothing else in the scene."""
+        return by_another_word(group, self.rng, self.chinese, self.scene.groups)
 
     def __call__(self, key: str, group: Group | None = None, **fields: str) -> str:
         pic, there = (str(self.rng.choice(some)) for some in (wordings.PICTURES, wordings.THERE[self.chinese]))
         fields = {"pic": pic, "there": there, "color": str(self.rng.choice(("color", "colour")))} | fields
         if group is not None:
+            if group.called is None:
+                group = self.another(group)
             name, are = _subject(group)
-            one = Group(group.noun, 1)
-            many = name if group.name in MEASURED else plural(group.name)
+            one = replace(group, count=1)
+            many = name if group.name in MEASURED else plural(group.word(chinese=False))
             fields = {"are": are, "Are": are.capitalize(), "many": many,
-                      "thing": group.chinese if self.chinese else name, "measure": group.measure,
+                      "thing": group.word(chinese=True) if self.chinese else name, "measure": group.measure,
                       "one": (phrase_chinese if self.chinese else phrase)(one, with_colour=False)} | fields
         text = str(self.rng.choice(self.table[key])).format(**fields)
-        if self.rng.random() < 0.1:  # as people type
+        chance = self.rng.random()
+        if chance < 0.1:  # as people type
             text = text[0].lower() + text[1:].rstrip("?？.")
+        elif chance < 0.2 and self.table is not wordings.UNSEEN[self.chinese]:
+            opening = str(self.rng.choice(wordings.OPENINGS[self.chinese])).format(pic=pic)
+            text = opening + (text if opening.endswith(". ") else text[0].lower() + text[1:])
         return text
 
 
 def _subject(group: Group) -> tuple[str, str]:
     """What follows "the", and the verb that goes with it: ("dogs", "are")."""
-    name = plural(group.name) if group.count > 1 and group.name not in MEASURED else group.name
-    return name, "are" if group.is_plural else "is"
+    word = group.word(chinese=False)
+    return plural(word) if group.count > 1 and group.name not in MEASURED else word, "are" if group.is_plural else "is"
 
 
 def _colour(colour: int, chinese: bool) -> str:
@@ -441,14 +500,15 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     if form == "is colour":
         colour = group.colour if truth else int(rng.choice([c for c in range(len(COLOURS)) if c != group.colour]))
         form = str(rng.choice(("is colour", "has colour")))
-        fields = {"colour": _colour(colour, chinese), "one": speak(Group(group.noun, 1, colour), True)}
+        group = say.another(group)
+        fields = {"colour": _colour(colour, chinese), "one": speak(replace(group, count=1, colour=colour), True)}
     elif form == "is count":
         count = group.count if truth else int(rng.choice([c for c in (1, 2, 3) if c != group.count]))
-        asked = Group(group.noun, count)
+        asked = say.another(Group(group.noun, count))
         form = "is count" if count > 1 else "is one"
         fields = {"n": _number(asked, chinese) if chinese and count == 1 else speak(asked, False)}
         if not chinese:
-            fields["thing"] = group.name  # "exactly one dog", of two dogs
+            fields["thing"] = asked.word(chinese)  # "exactly one dog", of two dogs
     elif form == "is place":
         place = scene.place if truth else str(rng.choice([p for p in askable if p != scene.place]))
         form = str(rng.choice(("is place", "is in place")))
@@ -461,9 +521,9 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
         i = scene.groups.index(group)
         if rng.random() < 0.5:
             j = int(rng.choice([k for k in range(len(sides)) if k != i]))
-            form, other = "is left of", scene.groups[j]
+            form, other = "is left of", say.another(scene.groups[j])
             side = "left" if (i < j) == truth else "right"
-            fields = {"other": other.chinese if chinese else _subject(other)[0]}
+            fields = {"other": other.word(chinese) if chinese else _subject(other)[0]}
         else:
             side = sides[i] if truth else str(rng.choice([which for which in sides if which != sides[i]]))
         fields |= _side(side, chinese)
@@ -481,7 +541,8 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
 
 def ask_to_describe(scene: Scene, rng: np.random.Generator, chinese: bool) -> Question:
     """A question that is answered with a whole caption."""
-    return Question("caption", Wording(rng, chinese)("describe"), (caption_chinese if chinese else caption)(scene))
+    wanted = caption_chinese(scene) if chinese else caption(scene)
+    return Question("caption", Wording(scene, rng, chinese)("describe"), wanted)
 
 
 def absent_noun(scene: Scene, rng: np.random.Generator) -> int:
@@ -521,7 +582,7 @@ def dialogue(scene: Scene, rng: np.random.Generator, chinese: bool = False) -> l
                      if question.kind in ("side", "yes/no")]
         rng.shuffle(asked)
         return asked[:4]
-    say = Wording(rng, chinese)
+    say = Wording(scene, rng, chinese)
     i = int(rng.integers(len(scene.groups)))
     group = scene.groups[i]
     if len(scene.groups) == 1:
