@@ -79,18 +79,10 @@ SPECIAL_MEASURES_CHINESE = {
 _MEASURE_OF = {noun: measure for measure, nouns in SPECIAL_MEASURES_CHINESE.items() for noun in nouns}
 
 
-def _other_names(names: dict[str, tuple[str, ...]], kinds: dict[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:
-    """Which nouns each of the other words of `wordings` can mean."""
-    return ({word: frozenset((noun,)) for noun, words in names.items() for word in words} |
-            {word: frozenset(nouns) for word, nouns in kinds.items()})
-
-
-# By language: is it Chinese?
-_NAMES = {False: wordings.NAMES, True: wordings.NAMES_CHINESE}
-_MEANINGS = {False: _other_names(wordings.NAMES, wordings.KINDS),
-             True: _other_names(wordings.NAMES_CHINESE, wordings.KINDS_CHINESE)}
-_KINDS_OF = {chinese: {noun.english: tuple(word for word in kinds if noun.english in kinds[word]) for noun in NOUNS}
-             for chinese, kinds in ((False, wordings.KINDS), (True, wordings.KINDS_CHINESE))}
+# Which nouns each of the other words of `wordings` can mean.
+_MEANINGS = {word: frozenset((noun,)) for names in (wordings.NAMES, wordings.NAMES_CHINESE)
+             for noun, words in names.items() for word in words}
+_MEANINGS |= {word: frozenset(nouns) for word, nouns in {**wordings.KINDS, **wordings.KINDS_CHINESE}.items()}
 
 
 @dataclass(frozen=True)
@@ -116,9 +108,7 @@ class Group:
     @property
     def meanings(self) -> frozenset[str]:
         """The nouns, in English, that its word can mean: "boat" a sailboat, a ship or a canoe."""
-        if self.called is None:
-            return frozenset((self.name,))
-        return _MEANINGS[not self.called.isascii()][self.called]
+        return frozenset((self.name,)) if self.called is None else _MEANINGS[self.called]
 
     @property
     def category(self) -> str:
@@ -307,11 +297,12 @@ def by_another_word(group: Group, rng: np.random.Generator, chinese: bool, besid
         kinds: Whether "boat" may be said of a ship, which it does not tell from a canoe.
     """
     chance, which = rng.random(2)  # always two numbers, so that what is drawn next does not depend on the group
-    words = _NAMES[chinese].get(group.name, ())
+    words = (wordings.NAMES_CHINESE if chinese else wordings.NAMES).get(group.name, ())
     if kinds and group.name not in MEASURED:
-        words += _KINDS_OF[chinese][group.name]
+        table = wordings.KINDS_CHINESE if chinese else wordings.KINDS
+        words += tuple(word for word, nouns in table.items() if group.name in nouns)
     others = {other.name for other in beside if other.noun != group.noun}
-    words = [word for word in words if not _MEANINGS[chinese][word] & others]
+    words = [word for word in words if not _MEANINGS[word] & others]
     return replace(group, called=words[int(which * len(words))]) if words and chance < share else group
 
 

@@ -38,7 +38,7 @@ PLACES_CHINESE = {
 # Other words for the nouns. One that stands with several, such as "boat", means any of them.
 NAMES = {
     "cat": ("kitten", "kitty"), "dog": ("puppy", "doggy", "hound"), "horse": ("pony",), "cow": ("dairy cow",),
-    "pig": ("piglet", "hog"), "sheep": ("lamb", "ewe"), "goat": ("billy goat",), "rabbit": ("bunny", "hare"),
+    "pig": ("piglet", "hog"), "sheep": ("lamb",), "goat": ("billy goat",), "rabbit": ("bunny", "hare"),
     "camel": ("dromedary",), "panda": ("panda bear",), "koala": ("koala bear",), "gorilla": ("ape",),
     "deer": ("stag",), "duck": ("duckling", "mallard"), "parrot": ("macaw",), "rooster": ("chicken", "cockerel"),
     "turtle": ("tortoise",), "snake": ("serpent",), "crocodile": ("alligator",), "lizard": ("gecko",),
@@ -108,7 +108,7 @@ VERBS = {"is colour": "是", "has colour": "有", "is count": "有", "is one": "
 # What people put before a question; in English the question then goes on in small letters.
 OPENINGS = {
     False: ("Please tell me: ", "Hi, ", "Look at the {pic}. ", "So, ", "OK, ", "And now: ", "One question: "),
-    True: ("告诉我，", "你好，", "我想知道，", "看一下，", "那么，", "问一下，"),
+    True: ("告诉我，", "你好，", "我想知道，", "看一下，", "那么，", "问一下，", "请看，", "请告诉我", "想问问", "那"),
 }
 
 ENGLISH = {
