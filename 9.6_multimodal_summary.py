@@ -4,8 +4,8 @@
 # **You learn** what the models of this chapter cost and how good they were, on your machine and in numbers that this
 # chapter has measured; which of them to choose for a task and a machine; and what they must not be trusted with.
 #
-# **It needs** the results of lessons 9.1 to 9.5, if they have been run: what is missing is measured here. With the
-# small models that takes 1 GB of memory.
+# **It needs** the results of lessons 9.1 to 9.5, if they have been run: times that are missing are measured here,
+# scores that are missing are left out. With the small models that takes 1 GB of memory.
 #
 # **On your own pictures:** `python 9.6_multimodal_summary.py --images holiday/ --query "a dog in the snow"`
 

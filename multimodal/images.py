@@ -20,7 +20,7 @@ GALLERY = Path(__file__).parent / "gallery"
 @dataclass(frozen=True)
 class Question:
     """A question about a picture, its short answer, and its kind: "what", "how many", "where", "side",
-    "colour" or "yes/no"."""
+    "colour", "either/or" or "yes/no"."""
 
     kind: str
     text: str

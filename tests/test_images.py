@@ -260,26 +260,32 @@ def test_the_gallery_shows_all_places_lights_and_many_nouns():
 
 
 def test_the_fields_of_the_gallery_agree():
-    kinds = {"what", "how many", "where", "side", "colour", "yes/no"}
+    kinds = {"what", "how many", "where", "side", "colour", "either/or", "yes/no"}
     for sample in images.gallery():
         assert 1 <= len(sample.objects) <= 3
         for thing in sample.objects:
             assert set(thing) == {"noun", "count", "colour"} and thing["count"] in (1, 2, 3)
-        assert 4 <= len(sample.questions) <= 7
+        assert 5 <= len(sample.questions) <= 8
         texts = [question.text for question in sample.questions]
         assert len(set(texts)) == len(texts)
         asked = {question.kind for question in sample.questions}
-        assert {"what", "where", "yes/no"} <= asked <= kinds
+        assert {"what", "where", "either/or", "yes/no"} <= asked <= kinds
         assert ("side" in asked) == (len(sample.objects) > 1)
         for question in sample.questions:
             assert question.text.endswith("?") and question.answer
             if question.kind == "colour":
                 assert question.answer in {thing["colour"] for thing in sample.objects}
+            if question.kind == "where":
+                assert sample.caption.endswith(f" {question.answer}")
+            if question.kind == "either/or":
+                assert f"{question.answer} or " in question.text or f"or {question.answer}" in question.text
             if question.kind == "side":
                 assert question.answer in ("left", "middle", "right")
             if question.kind == "how many":
                 counts = {thing["count"] for thing in sample.objects} | {sum(t["count"] for t in sample.objects)}
-                assert ("zero", "one", "two", "three").index(question.answer) in counts
+                if not any(thing["noun"] in question.text for thing in sample.objects):
+                    counts.add(0)  # asked of something that is not there
+                assert ("none", "one", "two", "three").index(question.answer) in counts
 
 
 def test_half_of_the_yes_no_questions_are_answered_with_yes():

@@ -88,7 +88,7 @@ def test_9_3_reads_files_as_encode_does(measures):
 
 def test_9_4_answers_better_than_a_blind_model(measures):
     by_kind = measures["9.4"]["accuracy_by_kind"]
-    assert set(by_kind) == {"what", "how many", "where", "side", "colour", "yes/no"}
+    assert set(by_kind) == {"what", "how many", "where", "side", "colour", "either/or", "yes/no"}
     blind = measures["9.4"]["accuracy_by_kind_blind"]
     for kind in by_kind:
         assert by_kind[kind] > blind[kind] + 0.1, kind

@@ -79,7 +79,7 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
 
     pool = Pool()
-    if not TOKENIZER.exists():  # A run that goes on must go on with the same token ids.
+    if not (TOKENIZER / "tokenizer.json").exists():  # A run that goes on must go on with the same token ids.
         scenes = [decode(record) for record in pool.parts[0][1][:6000]]
         words = np.random.default_rng(options.seed)  # Not `rng`: the batches are the same if a tokenizer is there.
         train_tokenizer([f"{caption(s)} {caption_chinese(s)}" for s in scenes] + [*PREFIXES, CHINESE_PREFIX] +

@@ -39,7 +39,8 @@ from .sprites import CACHE
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
 TOWER = Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)
-BLANK = 0.04  # the share of scenes of which stage 2 shows an empty picture instead
+BLANK = 0.1  # the share of scenes of which stage 2 shows an empty picture instead
+CAPTIONS = 0.6  # their share in stage 2: they say all that is in the picture, a question asks for one thing
 
 
 def qformer_settings(with_text: bool) -> Blip2QFormerConfig:
@@ -96,7 +97,7 @@ class Stage1(nn.Module):
         return self.qformer(query_embeds=embeddings, query_length=QUERIES, attention_mask=_additive(allowed),
                             encoder_hidden_states=features).last_hidden_state
 
-    def forward(self, features, ids, mask, false_ids, false_mask, end: int) -> tuple[torch.Tensor, dict[str, float]]:
+    def forward(self, features, ids, mask, false_ids, false_mask) -> tuple[torch.Tensor, dict[str, float]]:
         """The sum of the three losses, and what to print."""
         batch = len(features)
         labels = torch.arange(batch)
@@ -114,9 +115,8 @@ class Stage1(nn.Module):
         truth = torch.cat([torch.ones(batch), torch.zeros(batch)]).long()
         match = F.cross_entropy(verdicts, truth)
         # Writing: the caption, word by word.
-        written = self.fuse(features, ids, mask, causal=True)[:, QUERIES:]
-        following = torch.cat([ids[:, 1:], torch.full((batch, 1), end)], dim=1)
-        following = following.masked_fill(torch.cat([mask[:, 1:], mask[:, :1] * 0], 1) == 0, -100)
+        written = self.fuse(features, ids, mask, causal=True)[:, QUERIES:-1]
+        following = ids[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
         word_logits = (written @ self.words.weight.T).float()
         writing = F.cross_entropy(word_logits.flatten(0, 1), following.flatten())
         return contrast + match + writing, {
@@ -166,7 +166,7 @@ def train_stage1(stage1: Stage1, see: Callable, tokenizer: GPT2Tokenizer, pool: 
                                                return_tensors="pt") for t in (texts, false_texts))
         with mixed_precision():
             loss, said = stage1(see(pixels), true_inputs["input_ids"], true_inputs["attention_mask"],
-                                false_inputs["input_ids"], false_inputs["attention_mask"], tokenizer.eos_token_id)
+                                false_inputs["input_ids"], false_inputs["attention_mask"])
         run.update(loss, BATCH, **said)
 
 
@@ -187,22 +187,21 @@ class Stage2(nn.Module):
             self.qformer(query_embeds=queries, encoder_hidden_states=features).last_hidden_state)
 
 
-def ask_the_blind(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
-    """A question about a scene that is answered with yes or no, in the form of `opt.document`, and one of the two
-    answers, whichever falls: somebody is asked who has not seen the scene."""
+def ask_the_blind(scene: Scene, rng: np.random.Generator) -> list[list[tuple[str, bool]]]:
+    """A question about a scene that is answered with yes or no, in the form of `opt.document`, once with either answer:
+    somebody is asked who has not seen the scene."""
     turn, = (turn for turn in questions(scene, rng, chinese=bool(rng.random() < 0.4)) if turn.kind == "yes/no")
     other = {"yes": "no", **NO_CHINESE}
     other |= {no: yes for yes, no in other.items()}
-    answer = turn.answer if rng.random() < 0.5 else other[turn.answer]
-    return said_in_turn([replace(turn, answer=answer)])
+    return [said_in_turn([replace(turn, answer=answer)]) for answer in (turn.answer, other[turn.answer])]
 
 
 def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, tokenizer: GPT2Tokenizer, pool: Pool,
                  steps: int, rng: np.random.Generator) -> None:
     """Learn to caption and to answer through the frozen language model.
 
-    Of an empty picture, of any one colour, questions with yes or no are asked all the same, and the answer to learn is
-    yes or no at random: where nothing can be seen, no wording of a question should make one likelier.
+    Of an empty picture, of any one colour, questions with yes or no are asked all the same, and both answers are to be
+    learned: where nothing can be seen, no wording of a question should make one likelier.
     """
     run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3, after=("blip2-stage1",))
     words, speak = language_model.get_input_embeddings(), speed_up(stage2)
@@ -210,8 +209,11 @@ def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, 
         pixels, records = pool.batch(BATCH, rng)
         scenes, hidden = [decode(record) for record in records], rng.random(BATCH) < BLANK
         pixels[torch.from_numpy(hidden)] = normalise(torch.from_numpy(rng.integers(256, size=(hidden.sum(), 1, 1, 3))))
-        encoded = [encode(tokenizer, [("</s>", False), *(ask_the_blind if blind else document)(scene, rng)],
-                          everything=False) for scene, blind in zip(scenes, hidden)]
+        said = [ask_the_blind(scene, rng) if blind else [document(scene, rng, CAPTIONS)]
+                for scene, blind in zip(scenes, hidden)]
+        about = np.repeat(np.arange(BATCH), [len(documents) for documents in said])
+        encoded = [encode(tokenizer, [("</s>", False), *pieces], everything=False)
+                   for documents in said for pieces in documents]
         features = see(pixels)
         with mixed_precision():
             visual = speak(features)
@@ -219,7 +221,7 @@ def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, 
         for rows, ids, labels in halves(encoded, tokenizer.pad_token_id):
             mask = torch.cat([torch.ones(len(rows), QUERIES), (ids != tokenizer.pad_token_id).float()], dim=1)
             with mixed_precision():
-                logits = language_model(inputs_embeds=torch.cat([visual[rows], words(ids)], dim=1),
+                logits = language_model(inputs_embeds=torch.cat([visual[about[rows]], words(ids)], dim=1),
                                         attention_mask=mask.long()).logits[:, QUERIES:]
             loss = loss + F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="sum")
             right += (logits.argmax(-1) == labels)[labels != -100].sum().item()

@@ -31,9 +31,9 @@ steps of 128 pairs for the text tower alone: about an hour and a half. In these 
 and resumed: the texts for all nouns joined in at step 1,100, and the places under strong patterns and the larger share
 of scenes with several kinds of things at step 2,100. The text tower then learned other words for the places, and what
 Chinese puts after a thing, in 160 and 250 steps more, and other names for the things in another 250 and 350: half an
-hour on two cores of an AMD EPYC, in fp32. Both times its weights became the mean of those after the first part and
-after the second, 2 to 3 and 1 to 1 (Wortsman et al. 2022), by what they knew of other scenes than those of the
-evaluation. The loss curve shows the parts before.
+hour on two cores of an AMD EPYC, in fp32. Each of these two trainings had two parts, as their steps say, and ended with
+the mean of the weights after both (Wortsman et al. 2022), 2 to 3 for the second one and 1 to 1, chosen on other scenes
+than the evaluation's. The loss curve ends before them.
 """),
     "blip": ("Small BLIP", """
 A `BlipForConditionalGeneration` for teaching: the small CLIP's vision tower, which goes on learning, and a text decoder
@@ -47,20 +47,21 @@ often, and the rate is high again. Those 6,700 steps took 70 minutes on one core
 """),
     "blip2": ("Small BLIP-2", """
 A `Blip2ForConditionalGeneration` for teaching: a vision tower (frozen), a Q-Former of 4 layers with 16 query tokens
-(trained), a linear projection (trained) and an OPT of 4 layers, 192 wide (frozen). It answers short questions of six
-kinds and writes captions, in English and in Chinese.
+(trained), a linear projection (trained) and an OPT of 4 layers, 192 wide (frozen). It answers short questions of
+seven kinds and writes captions, in English and in Chinese.
 """, """
 `python -m training.opt`: the language model alone, 4,500 steps of 64 texts, and frozen from then on. `python -m
 training.blip2`: stage 1, 1,000 steps of contrast, matching and captioning for the Q-Former, and stage 2, 8,000 steps
 through the frozen language model, all of 64 pictures. The vision tower is that of the small BLIP and frozen in both
-stages: {learned:,} parameters learned, those of Q-Former, query tokens and projection. These very weights came about
-otherwise. The language model had 8,000 steps of a few wordings behind it when it learned many, in 1,300 more, and then
-those that it knows now, with other names for the things, in 1,500 and 1,300; in the last, captions were 14% of its
-texts instead of 40%. The Q-Former began as that of an earlier small BLIP-2, with the small CLIP's tower and the
-language model as it was then (stage 1: 500 steps, stage 2: 6,800); 700 steps of stage 2 with BLIP's tower followed, and
-1,950 and 1,750 more, each with the language model of the time (the first 150 of the last with the one before). All that
-began with the 1,300 steps took three hours and a half on two cores of an AMD EPYC, in fp32; the loss curves show the
-last parts.
+stages: {learned:,} parameters learned, those of Q-Former, query tokens and projection.
+
+These very weights were made in another order. The language model: 8,000 steps with few wordings; 1,300 with many;
+1,500 and 1,300 with other names for the things; 1,400 and 600 with all kinds of questions that there are now. The
+Q-Former: it began as that of an earlier small BLIP-2, with the small CLIP's tower (stage 1: 500 steps, stage 2: 6,800);
+then, with BLIP's tower, 700, 1,950, 1,750, 300 and 2,700 steps of stage 2, each with the language model of the time,
+the last 1,350 with the present one (at the jump in the loss curve); then 300 at a third of the rate, with a quarter
+of empty pictures, of which a question had one of its two answers at random. All from the 1,300 steps on took five hours
+and a half on two cores of an AMD EPYC, in fp32; the loss curves show the 600 and the 2,700.
 """),
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
@@ -73,7 +74,8 @@ SCORES = (
     ("the same, where the thing is called by another name (a kitten, a lorry); in Chinese",
      "同上，换一种叫法（小猫、货车）；英文、中文",
      ("noun of 175, by another word", "noun of 175, by another word, asked in Chinese")),
-    ("the same in a pictogram style never trained on", "同上，从未训练过的画风", ("noun of 175, fxemoji, held out",)),
+    ("the same by its usual name, in a pictogram style never trained on", "用通常的名称，从未训练过的画风",
+     ("noun of 175, fxemoji, held out",)),
     ("CLIP, a text finds its picture among 500", "CLIP，在 500 张图中以文找图", ("text finds its picture among 500",)),
     ("CLIP, the true caption against one with left and right swapped, a wrong number, object, colour (chance 50%, of "
      "colours more, as many things have a usual one)",
@@ -88,8 +90,8 @@ SCORES = (
     ("the same, asked in wordings never trained on; in Chinese", "同上，用从未训练过的问法；用中文",
      ("BLIP-2 answers in wordings never trained on, all kinds",
       "BLIP-2 answers in Chinese in wordings never trained on, all kinds")),
-    ("in wordings trained on, by kind: what, how many, where, side, colour, yes or no",
-     "训练过的问法，按类型：是什么、多少、在哪里、哪一边、颜色、是非",
+    ("in wordings trained on, by kind: what, how many, where, side, colour, one or the other, yes or no",
+     "训练过的问法，按类型：是什么、多少、在哪里、哪一边、颜色、二选一、是非",
      tuple(f"BLIP-2 answers, {kind}" for kind in QUESTION_KINDS)),
     ("the same questions about another picture: what can be answered without looking",
      "同样的问题配另一张图片：不看图也能答对的部分",

@@ -5,8 +5,8 @@ lessons as patches instead of one, and a network this small learns in minutes wh
 half an hour. It is shown half of the patches, which makes the phase nearly twice as fast. Then both towers learn
 together: by CLIP's symmetric contrastive loss, with captions in English and Chinese and with one false caption to every
 picture that is wrong in a single respect (NegCLIP, Yuksekgonul et al. 2023), since random captions never teach left
-from right; and by zero-shot classification among all nouns. Last, the text tower alone goes on, with more Chinese and
-more captions that name no place.
+from right; and by zero-shot classification among all nouns. Last, the text tower and the projections go on alone, with
+more Chinese and more captions that name no place.
 """
 
 import argparse
@@ -367,7 +367,7 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
 
     pool = Pool()
-    if not TOKENIZER.exists():  # A run that goes on must go on with the same token ids.
+    if not (TOKENIZER / "tokenizer.json").exists():  # A run that goes on must go on with the same token ids.
         scenes = [decode(record) for record in pool.parts[0][1][:6000]]
         words = np.random.default_rng(options.seed)  # Not `rng`: the batches are the same if a tokenizer is there.
         texts = [vary(scene, words) for scene in scenes for vary in (vary_caption, vary_caption_chinese)]

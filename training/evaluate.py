@@ -54,7 +54,7 @@ from .scenes import draw_plain
 from .sprites import NOUNS
 from .world import photographs
 
-SEED = 20_261_124  # taken when all choices had been made, in view of other scenes
+SEED = 20_261_124  # taken when the choices about pictures had been made, in view of other scenes
 FALSE = ("order", "count", "object", "place", "colour")  # in what respect a caption is made false
 FORMS = ("a picture of {}", "图片里有{}")
 COLOURED = tuple(s for s in sprites.SEEN if not sprites.SETS[s].silhouette)
@@ -79,6 +79,8 @@ class Table:
                 right or wrong together; the bootstrap then draws those.
         """
         right = np.asarray(right, dtype=float)
+        if not len(right):  # among few scenes there may be none to ask this of
+            return
         _, of = np.unique(np.arange(len(right)) if of is None else np.asarray(of), return_inverse=True)
         hits, counts = np.bincount(of, right), np.bincount(of)
         drawn = self.rng.integers(0, len(hits), (1000, len(hits)))
@@ -103,8 +105,8 @@ class Table:
         print(f"{what:62} {median:6.1f} ms  ({low:.1f} to {high:.1f})", flush=True)
 
 
-def in_batches(items: list, size: int = 64):
-    return (items[start:start + size] for start in range(0, len(items), size))
+def in_batches(items: list | torch.Tensor):
+    return (items[start:start + 64] for start in range(0, len(items), 64))
 
 
 class Embedder:
@@ -284,7 +286,7 @@ def evaluate_blip2(table: Table, count: int) -> None:
 
     def go_on(visual, prompts, length):
         texts = []
-        for batch, tokens in zip(in_batches(prompts), visual.split(64)):
+        for batch, tokens in zip(in_batches(prompts), in_batches(visual)):
             inputs = processor.tokenizer(batch, return_tensors="pt", padding=True)
             embeddings = torch.cat([tokens, model.get_input_embeddings()(inputs["input_ids"])], dim=1)
             mask = torch.cat([torch.ones(tokens.shape[:2], dtype=torch.long), inputs["attention_mask"]], dim=1)
@@ -351,8 +353,10 @@ left out where nothing is said of them. Intervals come from 1,000 bootstrap samp
 pictures for questions of all kinds, of single answers elsewhere; where all or none are right, they are Clopper and
 Pearson's. Of the captions with a false count, half say too much and half too little. "About another picture" is what
 can be answered without looking. Questions come in the many wordings of `training/wordings.py`, some with another word
-for the thing; those "never trained on" are kept apart there. "By another word", one noun of the 175 has another
-of its names, all of them trained on. Times are those of {torch.get_num_threads()} cores of this CPU: {cpu}.
+for the thing. Those "never trained on" are kept apart there, but which wordings to train on was chosen in view of how
+earlier models did in part of them, and the number of styles in view of the style held out. "By another word", one noun
+of the 175 has another of its names, all of them trained on. Times are those of {torch.get_num_threads()} cores of this
+CPU: {cpu}.
 
 """
         (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(table.rows) + "\n", encoding="utf-8")

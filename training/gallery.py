@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from . import backgrounds, language, scenes, sprites
+from . import backgrounds, language, scenes, sprites, wordings
 from .language import COLOURS, Group, Question, Scene
 
 FOLDER = Path(__file__).parent.parent / "multimodal" / "gallery"
@@ -401,12 +401,16 @@ def name_of(scene: Scene) -> str:
 
 
 def questions_of(scene: Scene, rng: np.random.Generator) -> list[Question]:
-    """One question of every kind that applies, and two with a yes or no: one of each."""
+    """One question of every kind that applies, two with a yes or no, one of each; all spelt as a book would."""
     found: dict[tuple[str, str], Question] = {}
+    openings = tuple(opening[:3] for opening in wordings.OPENINGS[False])
     for _ in range(60):
         for question in language.questions(scene, rng):
+            if question.kind == "where" and question.answer != language.where(scene):
+                continue  # that asks when
             answer = question.answer if question.kind == "yes/no" else ""
-            found.setdefault((question.kind, answer), question)
+            if question.text[0].isupper() and question.text.endswith("?") and not question.text.startswith(openings):
+                found.setdefault((question.kind, answer), question)
     kinds = language.QUESTION_KINDS
     return sorted(found.values(), key=lambda question: kinds.index(question.kind))
 

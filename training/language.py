@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import wordings
+from .backgrounds import OUTDOOR
 from .sprites import NOUNS
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "grey", "black", "white")
@@ -26,8 +27,9 @@ SIDES_CHINESE = {"left": "左边", "middle": "中间", "right": "右边"}
 # Chinese answers yes or no by repeating the verb of the question.
 NO_CHINESE = {"是": "不是", "有": "没有", "在": "不在", "能": "不能"}
 LIGHT_NAMES = {"day": ("day", "白天"), "night": ("night", "夜晚"), "sunset": ("sunset", "日落时分")}
+INSIDE = {False: (("indoors", "outdoors"), ("inside", "outside")), True: (("室内", "室外"), ("室内", "户外"))}
 CHINESE_PREFIX = "一张照片："  # a caption that begins so goes on in Chinese
-QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "yes/no")
+QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "either/or", "yes/no")
 
 # Things whose colour is somebody's choice, so that it is worth saying: a red car, but not a green frog.
 COLOURABLE = frozenset((
@@ -62,6 +64,9 @@ CATEGORY_QUESTIONS = {"animal": ("animal", "animals", "动物"), "vehicle": ("ve
                       "food": ("food", None, "食物")}
 # In their category in the list of nouns, but nobody would say so.
 MISPLACED = frozenset(("teapot", "parachute"))
+# Where one of these is, nobody can say that there is nothing of the category.
+SEMBLANCES = {"animal": {"teddy bear", "snowman", "robot"}, "food": set(),
+              "vehicle": {"skateboard", "balloon", "kite", "ferris wheel"}}
 MEASURES_CHINESE = {"animal": "只", "vehicle": "辆", "building": "座", "clothing": "件"}
 SPECIAL_MEASURES_CHINESE = {
     "匹": ("horse", "zebra"), "头": ("cow", "pig", "elephant", "camel", "whale"), "只": ("shoe", "teddy bear", "kite"),
@@ -247,7 +252,7 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
     Args:
         how: "order" (first and last group change places), "count", "object", "place" or "colour"; drawn if None.
 
-    Returns None where the scene cannot differ in that respect, as one group cannot change places.
+    Returns None where the group that was drawn cannot differ in that respect, as one alone cannot change places.
     """
     groups = list(scene.groups)
     how = how or str(rng.choice(["order", "count", "object", "place", "colour"], p=[0.25, 0.15, 0.22, 0.08, 0.3]))
@@ -275,8 +280,7 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
         others = [c for c in range(len(COLOURS)) if c != groups[i].colour]
         groups[i] = replace(groups[i], colour=int(rng.choice(others)))
     else:
-        lit = scene.light != "day"
-        places = [p for p in PLACE_PHRASES if p != scene.place and not (lit and p in LIGHTS_CHINESE)]
+        places = [p for p in (PLACE_PHRASES if scene.light == "day" else OUTDOOR) if p != scene.place]
         return Scene(scene.groups, str(rng.choice(places)), scene.light)
     return Scene(tuple(groups), scene.place, scene.light)
 
@@ -368,7 +372,8 @@ def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False, uns
     """
     say = Wording(scene, rng, chinese, unseen)
     group = scene.groups[rng.integers(len(scene.groups))]
-    asked = [_ask_what(scene, group, say), _ask_where(scene, group, say), _ask_yes_no(scene, group, say)]
+    asked = [_ask_what(scene, group, say), _ask_where(scene, group, say), _ask_either_or(scene, group, say),
+             _ask_yes_no(scene, group, say)]
     if group.name not in MEASURED:
         asked.append(_ask_how_many(scene, group, say))
     if len(scene.groups) > 1:
@@ -434,23 +439,53 @@ def _name_things(groups: tuple[Group, ...], chinese: bool) -> str:
 
 
 def _ask_what(scene: Scene, group: Group, say: Wording) -> Question:
-    rng = say.rng
-    if len(scene.groups) > 1 and rng.random() < 0.5:
+    rng, form = say.rng, say.rng.random()
+    i = scene.groups.index(group)
+    if len(scene.groups) > 1 and form < 0.4:
         return _ask_what_is_there(scene, -int(rng.integers(2)), say)  # the first or the last
-    alone = sum(g.category == group.category for g in scene.groups) == 1
-    if alone and group.category in CATEGORY_QUESTIONS and group.name not in MISPLACED and rng.random() < 0.3:
-        one, many, kind = CATEGORY_QUESTIONS[group.category]
-        several = group.count > 1 and many is not None
-        key = "category of one" if group.count == 1 and rng.random() < 0.5 else "category"
-        text = say(key, kind=kind if say.chinese else many if several else one, are="are" if several else "is")
+    if len(scene.groups) > 1 and form < 0.6:
+        return _ask_what_is_beside(scene, i, say)
+    others = [other.colour for other in scene.groups if other != group]
+    if form > 0.9 and group.colour is not None and not {None, group.colour} & set(others):
+        text = say("of colour", colour=_colour(group.colour, say.chinese))
         return Question("what", text, _name_things((group,), say.chinese))
+    alone = sum(g.category == group.category for g in scene.groups) == 1
+    if alone and _has_category(group) and rng.random() < 0.3:
+        key = "category of one" if group.count == 1 and rng.random() < 0.5 else "category"
+        return Question("what", say(key, **_category(group, say.chinese)), _name_things((group,), say.chinese))
     single = len(scene.groups) == group.count == 1 and rng.random() < 0.3
     return Question("what", say("single" if single else "everything"), _name_things(scene.groups, say.chinese))
 
 
+def _has_category(group: Group) -> bool:
+    return group.category in CATEGORY_QUESTIONS and group.name not in MISPLACED
+
+
+def _category(group: Group, chinese: bool) -> dict[str, str]:
+    one, many, in_chinese = CATEGORY_QUESTIONS[group.category]
+    several = group.count > 1 and many is not None
+    return {"kind": in_chinese if chinese else many if several else one, "are": "are" if several else "is"}
+
+
 def _ask_what_is_there(scene: Scene, i: int, say: Wording) -> Question:
-    return Question("what", say("on side", **_side(SIDES[len(scene.groups)][i], say.chinese)),
-                    _name_things((scene.groups[i],), say.chinese))
+    group, fields = scene.groups[i], _side(SIDES[len(scene.groups)][i], say.chinese)
+    key = "on side"
+    if _has_category(group) and say.rng.random() < 0.25:
+        key, fields = "category on side", fields | _category(group, say.chinese)
+    return Question("what", say(key, **fields), _name_things((group,), say.chinese))
+
+
+def _ask_what_is_beside(scene: Scene, i: int, say: Wording) -> Question:
+    """What is next to a thing or, half of the time if there is but one answer, on one side of it."""
+    sides = [(side, there) for side, there in (("left", scene.groups[:i]), ("right", scene.groups[i + 1:]))
+             if len(there) == 1]
+    if sides and say.rng.random() < 0.5:
+        side, there = sides[say.rng.integers(len(sides))]
+        text = say("to the side", scene.groups[i], **_side(side, say.chinese))
+    else:
+        there = scene.groups[max(0, i - 1):i] + scene.groups[i + 1:i + 2]
+        text = say("beside", scene.groups[i])
+    return Question("what", text, _name_things(there, say.chinese))
 
 
 def _side(side: str, chinese: bool) -> dict[str, str]:
@@ -458,16 +493,39 @@ def _side(side: str, chinese: bool) -> dict[str, str]:
 
 
 def _ask_where(scene: Scene, group: Group, say: Wording) -> Question:
+    """Where something is or a picture was taken, or when."""
+    if _light(scene) and say.rng.random() < 0.1:
+        return Question("where", say("time"), LIGHT_NAMES[_light(scene)][say.chinese])
     # Nobody asks where a picture was taken that has a plain background.
     of_thing = scene.place == "plain" or say.rng.random() < 0.5
     return Question("where", say("where", group) if of_thing else say("place"),
                     where_chinese(scene) if say.chinese else where(scene))
 
 
+def _light(scene: Scene) -> str | None:
+    """Day, night or sunset; None where it is not to be seen."""
+    if scene.place in ("room", "plain"):
+        return None
+    return scene.place if scene.place in ("night", "sunset") else scene.light
+
+
 def _ask_how_many(scene: Scene, group: Group, say: Wording) -> Question:
-    if say.rng.random() < 0.25:
+    """How many there are of a kind, of all things, of a category, or of a kind that is not there."""
+    rng, form = say.rng, say.rng.random()
+    if form < 0.2:
         total = sum(g.count for g in scene.groups)
         return Question("how many", say("total"), f"{NUMBERS_CHINESE[total]}个" if say.chinese else NUMBERS[total])
+    if form < 0.35 and _has_category(group) and group.category != "food" and not any(
+            g.name in SEMBLANCES[group.category] | MISPLACED for g in scene.groups):
+        _, many, thing = CATEGORY_QUESTIONS[group.category]
+        total = sum(g.count for g in scene.groups if g.category == group.category)
+        measure = {"animal": "只", "vehicle": "个"}[group.category]
+        return Question("how many", say("count", many=many, thing=thing, measure=measure),
+                        NUMBERS_CHINESE[total] + measure if say.chinese else NUMBERS[total])
+    if form < 0.43:
+        absent = Group(absent_noun(scene, rng), 1)
+        if absent.name not in MEASURED:
+            return Question("how many", say("count", absent), "没有" if say.chinese else "none")
     return Question("how many", say("count", group), _number(group, say.chinese))
 
 
@@ -482,10 +540,13 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     truth = bool(rng.random() < 0.5)
     # Nobody asks whether a cat is at night or on a plain background.
     askable = [place for place in PLACE_PHRASES if place not in ("night", "sunset", "plain")]
-    light = scene.place if scene.place in ("night", "sunset") else scene.light
-    forms = {"is there": 0.5, "is colour": 0.15 * (group.colour is not None), "is count": 0.15 * (
-        group.name not in MEASURED), "is place": 0.1 * (scene.place in askable), "is light": 0.05 * (
-        scene.place not in ("room", "plain")), "is on side": 0.1 * (len(scene.groups) > 1)}
+    light = _light(scene)
+    shown = {g.category for g in scene.groups if _has_category(g)}
+    missing = {category for category, alike in SEMBLANCES.items() if not any(
+        g.category == category or g.name in alike for g in scene.groups)}
+    forms = {"is there": 0.45, "is colour": 0.15 * (group.colour is not None), "is count": 0.15 * (
+        group.name not in MEASURED), "is place": 0.12 * (scene.place != "plain"), "is light": 0.06 * bool(light),
+        "is on side": 0.1 * (len(scene.groups) > 1), "is category": 0.12 * bool(shown and missing)}
     form = str(rng.choice(list(forms), p=np.array(list(forms.values())) / sum(forms.values())))
     fields: dict[str, str] = {}
     if form == "is colour":
@@ -501,12 +562,22 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
         if not chinese:
             fields["thing"] = asked.word(chinese)  # "exactly one dog", of two dogs
     elif form == "is place":
-        place = scene.place if truth else str(rng.choice([p for p in askable if p != scene.place]))
-        form = str(rng.choice(("is place", "is in place")))
-        fields = {"place": (PLACES_CHINESE if chinese else PLACE_PHRASES)[place]}
+        if scene.place not in askable or rng.random() < 0.3:
+            words = INSIDE[chinese][rng.integers(2)]
+            fields = {"place": words[(scene.place == "room") != truth]}
+        else:
+            place = scene.place if truth else str(rng.choice([p for p in askable if p != scene.place]))
+            form = str(rng.choice(("is place", "is in place")))
+            fields = {"place": (PLACES_CHINESE if chinese else PLACE_PHRASES)[place]}
     elif form == "is light":
         asked = light if truth else str(rng.choice([which for which in LIGHT_NAMES if which != light]))
-        fields = {"light": LIGHT_NAMES[asked][chinese]}
+        fields = {"light": str(rng.choice((LIGHT_NAMES[asked][chinese], *wordings.LIGHTS[chinese][asked])))}
+    elif form == "is category":
+        one, many, thing = CATEGORY_QUESTIONS[str(rng.choice(sorted(shown if truth else missing)))]
+        several = many is not None and rng.random() < 0.6
+        kind = str(rng.choice((many, f"any {many}"))) if several else article(one) if many else f"any {one}"
+        fields = {"kind": thing if chinese else kind, "Are": "Are" if several else "Is"}
+        group = None
     elif form == "is on side":
         sides = SIDES[len(scene.groups)]
         i = scene.groups.index(group)
@@ -528,6 +599,40 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     verb = wordings.VERBS[form]
     yes, no = (verb, NO_CHINESE[verb]) if chinese else ("yes", "no")
     return Question("yes/no", say(form, group, **fields), yes if truth else no)
+
+
+def _ask_either_or(scene: Scene, group: Group, say: Wording) -> Question:
+    """A question that offers two answers, one of them right, to be repeated as it was said."""
+    rng, chinese = say.rng, say.chinese
+    light = _light(scene)
+    forms = {"colour": 0.3 * (group.colour is not None), "thing": 0.3 * (group.count == 1), "number": 0.15 * (
+        group.name not in MEASURED), "light": 0.1 * (light in ("day", "night")), "place": 0.15 * (
+        scene.place != "plain")}
+    form = str(rng.choice(list(forms), p=np.array(list(forms.values())) / sum(forms.values())))
+    asked = say.another(group)
+    if form == "colour":
+        answers = [_colour(colour, chinese) for colour in (
+            group.colour, int(rng.choice([c for c in range(len(COLOURS)) if c != group.colour])))]
+    elif form == "thing":
+        things = [asked, say.another(Group(absent_noun(scene, rng), 1))]
+        bare = chinese and rng.random() < 0.5
+        answers = [thing.word(chinese) if bare else _name_things((thing,), chinese) for thing in things]
+        if len(scene.groups) == 1 and rng.random() < 0.6:
+            form = "this"
+    elif form == "number":
+        counts = (group.count, int(rng.choice([c for c in (1, 2, 3) if c != group.count])))
+        answers = [_number(replace(group, count=count), chinese) for count in counts]
+    elif form == "light":
+        words = [("day", "daytime"), ("night", "nighttime")] if not chinese else [("白天", "白天"), ("晚上", "夜晚")]
+        answers = [which[int(rng.integers(2))] for which in words]
+        answers = answers if light == "day" else answers[::-1]
+    elif scene.place in ("night", "sunset") or rng.random() < 0.5:
+        answers = list(INSIDE[chinese][rng.integers(2)][::1 if scene.place == "room" else -1])
+    else:
+        other = str(rng.choice([p for p in PLACE_PHRASES if p not in (scene.place, "night", "sunset", "plain")]))
+        answers = [(PLACES_CHINESE if chinese else PLACE_PHRASES)[place] for place in (scene.place, other)]
+    a, b = rng.permutation(answers)
+    return Question("either/or", say(f"either {form}", asked, a=str(a), b=str(b)), answers[0])
 
 
 def ask_to_describe(scene: Scene, rng: np.random.Generator, chinese: bool) -> Question:

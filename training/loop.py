@@ -56,6 +56,8 @@ class Run:
         trained = max([_modified(CACHE / f"{other}.pt") for other in after], default=0)
         if _modified(self.path) > trained:
             state = torch.load(self.path, weights_only=True)
+            if state["step"] > steps:
+                raise SystemExit(f"{self.path} is of a run of more than {steps} steps: delete it to train anew.")
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"]):
                 optimizer.load_state_dict(saved)

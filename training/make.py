@@ -22,7 +22,7 @@ STEPS = {
 
 
 def run(steps: dict[str, str], environment: dict[str, str]) -> None:
-    """Run the scripts one after the other; the first that fails ends it all with its exit code."""
+    """Run the scripts one after the other; the first that fails ends it all."""
     begin = time.monotonic()
     for i, (step, arguments) in enumerate(steps.items(), 1):
         print(f"[{i}/{len(steps)}] python -m training.{step} {arguments}", flush=True)

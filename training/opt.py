@@ -21,6 +21,7 @@ from .scenes import decode
 from .sprites import CACHE
 
 BATCH = 64
+CAPTIONS = 0.15  # the share of captions: they have few wordings, questions many
 
 
 def train_tokenizer(texts: list[str]) -> GPT2Tokenizer:
@@ -40,9 +41,12 @@ def train_tokenizer(texts: list[str]) -> GPT2Tokenizer:
         pad_token="<pad>", add_bos_token=True, padding_side="left", model_max_length=256)
 
 
-def document(scene: Scene, rng: np.random.Generator) -> list[tuple[str, bool]]:
-    """What is said of a scene after its description, in pieces: (text, whether the model is to say it)."""
-    if rng.random() < 0.4:
+def document(scene: Scene, rng: np.random.Generator, captions: float) -> list[tuple[str, bool]]:
+    """What is said of a scene after its description, in pieces: (text, whether the model is to say it).
+
+    captions: the share of captions; the others are dialogues.
+    """
+    if rng.random() < captions:
         return [[(caption(scene), True)], [("a photo of", False), (f" {caption(scene)}", True)],
                 [(CHINESE_PREFIX, False), (caption_chinese(scene), True)],
                 said_in_turn([ask_to_describe(scene, rng, chinese=bool(rng.random() < 0.4))])
@@ -111,7 +115,7 @@ def main() -> None:
     if not (CACHE / "opt" / "tokenizer.json").exists():  # A run that goes on must go on with the same token ids.
         scenes = [decode(record) for record in records[:6000]]
         words = np.random.default_rng(options.seed)  # Not `rng`: the batches are the same if a tokenizer is there.
-        train_tokenizer([describe(s) + " " + "".join(text for text, _ in document(s, words)) for s in scenes]
+        train_tokenizer([describe(s) + " " + "".join(text for text, _ in document(s, words, CAPTIONS)) for s in scenes]
                         ).save_pretrained(CACHE / "opt")
     tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")
     model = OPTForCausalLM(configuration(tokenizer))
@@ -120,8 +124,8 @@ def main() -> None:
     run = Run("opt", model, options.steps, rng, matrix_rate=0.01, other_rate=2e-3)
     for _ in run:
         scenes = [decode(record) for record in records[rng.choice(len(records), BATCH, p=share)]]
-        encoded = [encode(tokenizer, [(describe(scene) + "</s>", False), *document(scene, rng)], everything=True)
-                   for scene in scenes]
+        told = [[(f"{describe(scene)}</s>", False), *document(scene, rng, CAPTIONS)] for scene in scenes]
+        encoded = [encode(tokenizer, pieces, everything=True) for pieces in told]
         loss, number = torch.zeros(()), 0
         for _rows, ids, labels in halves(encoded, tokenizer.pad_token_id):
             with mixed_precision():

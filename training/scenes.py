@@ -81,37 +81,31 @@ class SceneMaker:
         self.nouns = np.flatnonzero(self.present[list(styles)].any(axis=0))
         self.backgrounds: dict[tuple[str, str], list[np.ndarray]] = {}
 
-    def draw(self, rng: np.random.Generator, layout: tuple[int, ...] | None = None, noun: int | None = None,
-             style: int | None = None, place: str | None = None) -> tuple[Image.Image, Scene, np.ndarray]:
-        """One scene. What is not asked for is drawn from `rng`.
+    def draw(self, rng: np.random.Generator, layout: tuple[int, ...] | None = None
+             ) -> tuple[Image.Image, Scene, np.ndarray]:
+        """One scene drawn from `rng`; layout: how many of each of its kinds, or None.
 
         Returns the 112 x 112 RGB picture, what is true of it, and a uint8 array (7, 7) with the noun that
         covers most of each patch, or `NO_NOUN`.
         """
         if layout is None:
             layout = LAYOUTS[rng.choice(len(LAYOUTS), p=[p for _, p in LAYOUTS])][0]
-        if place is None:
-            place = str(rng.choice(backgrounds.PLACES))
-        light = "day"
+        place, light = str(rng.choice(backgrounds.PLACES)), "day"
         if place in backgrounds.OUTDOOR and rng.random() < 0.2:
             light = str(rng.choice(("night", "sunset")))
-        chosen = self._choose_nouns(layout, noun, rng)
+        chosen = self._choose_nouns(layout, rng)
         groups, objects = [], []
         for noun_index, count in zip(chosen, layout):
-            group_style = style if style is not None else self._choose_style(noun_index, rng)
-            sprite, colour = self._dress(noun_index, group_style, place, light, rng)
+            sprite, colour = self._dress(noun_index, self._choose_style(noun_index, rng), place, light, rng)
             groups.append(Group(int(noun_index), count, colour))
             objects += [(noun_index, sprite)] * count
         picture, nouns = self._compose(objects, place, light, rng)
         return picture, Scene(tuple(groups), place, light), nouns
 
-    def _choose_nouns(self, layout, first, rng):
+    def _choose_nouns(self, layout, rng):
         while True:
             nouns = [int(n) for n in rng.choice(self.nouns, len(layout), replace=False)]
-            if first is not None:
-                nouns[0] = first
-            countable = all(count == 1 or NOUNS[n].english not in MEASURED for n, count in zip(nouns, layout))
-            if countable and len(set(nouns)) == len(nouns):
+            if all(count == 1 or NOUNS[n].english not in MEASURED for n, count in zip(nouns, layout)):
                 return nouns
 
     def _choose_style(self, noun, rng):
@@ -179,10 +173,10 @@ class SceneMaker:
 
 
 def draw_plain(styles: tuple[int, ...], count: int, seed: int, patterned: float = 0.0,
-               **wanted) -> tuple[list[Image.Image], list[Scene]]:
-    """Pictures without the distortions of training, and their scenes; what is wanted goes to `SceneMaker.draw`."""
+               layout: tuple[int, ...] | None = None) -> tuple[list[Image.Image], list[Scene]]:
+    """Pictures without the distortions of training, and their scenes."""
     maker, rng = SceneMaker(styles, augment=False, patterned=patterned), np.random.default_rng(seed)
-    drawn = [maker.draw(rng, **wanted) for _ in range(count)]
+    drawn = [maker.draw(rng, layout) for _ in range(count)]
     return [picture for picture, _, _ in drawn], [scene for _, scene, _ in drawn]
 
 
@@ -297,9 +291,9 @@ def decode(record: np.void) -> Scene:
     return Scene(groups, backgrounds.PLACES[record["place"]], backgrounds.LIGHTS[record["light"]])
 
 
-def render_pool(count: int, seed: int, name: str, styles=sprites.SEEN, augment: bool = True) -> None:
+def render_pool(count: int, seed: int, name: str) -> None:
     """Render `count` scenes to cache/NAME.pictures.npy, uint8 (count, 112, 112, 3), and cache/NAME.records.npy."""
-    maker, rng = SceneMaker(styles, augment), np.random.default_rng(seed)
+    maker, rng = SceneMaker(sprites.SEEN, augment=True), np.random.default_rng(seed)
     pictures = np.lib.format.open_memmap(sprites.CACHE / f"{name}.pictures.part.npy", mode="w+", dtype=np.uint8,
                                          shape=(count, PICTURE_SIZE, PICTURE_SIZE, 3))
     records = np.zeros(count, RECORD)
