@@ -403,7 +403,7 @@ def name_of(scene: Scene) -> str:
 def questions_of(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """One question of every kind that applies, two with a yes or no, one of each; all spelt as a book would."""
     found: dict[tuple[str, str], Question] = {}
-    openings = tuple(opening[:3] for opening in wordings.OPENINGS[False])
+    openings = tuple(opening.partition("{")[0] for opening in wordings.OPENINGS[False])
     for _ in range(60):
         for question in language.questions(scene, rng):
             if question.kind == "where" and question.answer != language.where(scene):

@@ -533,6 +533,11 @@ def _number(group: Group, chinese: bool) -> str:
     return NUMBERS_CHINESE[group.count] + group.measure if chinese else NUMBERS[group.count]
 
 
+def _draw(shares: dict[str, float], rng: np.random.Generator) -> str:
+    """One of the keys, as often as its share of the sum says."""
+    return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
+
+
 def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     """A question of one of the forms that the scene allows, to be affirmed half of the time."""
     rng, chinese = say.rng, say.chinese
@@ -547,7 +552,7 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     forms = {"is there": 0.45, "is colour": 0.15 * (group.colour is not None), "is count": 0.15 * (
         group.name not in MEASURED), "is place": 0.12 * (scene.place != "plain"), "is light": 0.06 * bool(light),
         "is on side": 0.1 * (len(scene.groups) > 1), "is category": 0.12 * bool(shown and missing)}
-    form = str(rng.choice(list(forms), p=np.array(list(forms.values())) / sum(forms.values())))
+    form = _draw(forms, rng)
     fields: dict[str, str] = {}
     if form == "is colour":
         colour = group.colour if truth else int(rng.choice([c for c in range(len(COLOURS)) if c != group.colour]))
@@ -608,7 +613,7 @@ def _ask_either_or(scene: Scene, group: Group, say: Wording) -> Question:
     forms = {"colour": 0.3 * (group.colour is not None), "thing": 0.3 * (group.count == 1), "number": 0.15 * (
         group.name not in MEASURED), "light": 0.1 * (light in ("day", "night")), "place": 0.15 * (
         scene.place != "plain")}
-    form = str(rng.choice(list(forms), p=np.array(list(forms.values())) / sum(forms.values())))
+    form = _draw(forms, rng)
     asked = say.another(group)
     if form == "colour":
         answers = [_colour(colour, chinese) for colour in (
