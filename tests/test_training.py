@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from training import backgrounds, clip, language, loop, opt, pictures, wordings
+from training import backgrounds, cards, clip, language, loop, make, opt, pictures, wordings
 from training.language import Group, Scene
 from training.scenes import RECORD, decode, encode
 from training.sprites import NOUNS
@@ -286,6 +286,42 @@ def test_a_run_starts_anew_when_what_it_begins_with_has_been_trained_since(tmp_p
     assert loop.Run("head", nn.Linear(8, 4), 3, np.random.default_rng(0), after=("tower",)).step == 3
     os.utime(tmp_path / "tower.pt", (time.time() + 9,) * 2)
     assert loop.Run("head", nn.Linear(8, 4), 3, np.random.default_rng(0), after=("tower",)).step == 0
+
+
+def test_a_share_of_the_steps_is_a_whole_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CACHE", tmp_path)
+    monkeypatch.setattr(loop, "SHARE", 0.1)
+    model = nn.Linear(8, 4)
+    run = loop.Run("tower", model, 1000, np.random.default_rng(0))
+    for _ in run:
+        run.update(model(torch.ones(1, 8)).square().mean(), 1)
+    assert run.step == 100 and run.optimizers[0].param_groups[0]["lr"] < 1e-4  # at the end of its cosine
+    assert loop.spent("tower") == "`tower` 100 steps in 0 minutes"
+    monkeypatch.setattr(loop, "SHARE", 0.05)
+    with pytest.raises(SystemExit, match="of a run of more than 50 steps: delete it"):
+        loop.Run("tower", model, 1000, np.random.default_rng(0))
+
+
+def test_make_trains_the_share_it_is_told(monkeypatch, capsys):
+    told = []
+    monkeypatch.setattr(make, "run", lambda steps, environment: told.append(environment["TRAINING_SHARE"]))
+    for fast, arguments in ((True, []), (False, []), (False, ["--share", "0.05"])):
+        monkeypatch.setattr(make, "bf16_is_fast", lambda fast=fast: fast)
+        monkeypatch.setattr("sys.argv", ["make", *arguments])
+        make.main()
+    assert told == ["1", str(make.SLOW_SHARE), "0.05"]
+    assert capsys.readouterr().out.count("--share 1 trains in full") == 1
+    monkeypatch.setattr("sys.argv", ["make", "--share", "0"])
+    with pytest.raises(SystemExit) as error:
+        make.main()
+    assert error.value.code == 2 and "--share must be above 0" in capsys.readouterr().err
+
+
+def test_a_card_tells_the_story_of_the_weights_beside_it():
+    for name in cards.CARDS:
+        folder = loop.CHECKPOINTS / name
+        story = cards.story(folder / "model.safetensors", ())
+        assert story and story in (folder / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("fast", [True, False])

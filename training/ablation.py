@@ -12,7 +12,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from .clip import LOSSES, TOKENIZER, Heads, configuration, make_processor, train_both
 from .evaluate import FALSE, Embedder, Table, score_captions_apart, score_nouns
-from .loop import CHECKPOINTS
+from .loop import CHECKPOINTS, share_of
 from .pictures import Pool
 from .sprites import CACHE, HELD_OUT, STYLES
 
@@ -33,7 +33,7 @@ def main() -> None:
                "noun of 175": "noun of 175, styles of training",
                "held out": f"noun of 175, {STYLES[HELD_OUT[0]]}, held out",
                **{f"false {how}": f"true caption beats one with a false {how}" for how in FALSE}}
-    rows = [f"| {options.steps} steps with | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
+    rows = [f"| {share_of(options.steps)} steps with | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for i, name in enumerate(NAMES):
         torch.manual_seed(14)
         model, heads = CLIPModel(configuration(tokenizer)), Heads()

@@ -1,16 +1,18 @@
 """Write the model cards and the scores in the READMEs: `python -m training.cards`, after `training.evaluate`.
 
 A card is the README.md of a checkpoint's folder, in the Hugging Face format. Parameters are counted from the weights
-and scores are read from EVALUATION.md; how the weights were trained is written here by hand.
+and scores are read from EVALUATION.md; how long each run took stands in its saved state.
 """
 
+import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors import safe_open
 
 from .language import QUESTION_KINDS
-from .loop import CHECKPOINTS
+from .loop import CHECKPOINTS, cpu_name, spent
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,37 +26,48 @@ as CLIP ViT-B/32 cuts; a text transformer of 3 layers, 256 wide, for English and
 sentence-transformers loads the folder too. `world.safetensors` holds what `multimodal.world` needs to know a picture
 that is unlike all that the model was trained on.
 """, """
-`python -m training.clip`: 4,600 steps of 128 pictures, of which the vision tower sees half of the patches and learns to
-name what covers each of them and what stands leftmost and rightmost, then 4,500 steps of 128 pairs with CLIP's
-contrastive loss, one false caption to every picture, the texts for all nouns and the naming at half weight, then 800
-steps of 128 pairs for the text tower alone: about an hour and a half. In these very weights, the second part was killed
-and resumed: the texts for all nouns joined in at step 1,100, and the places under strong patterns and the larger share
-of scenes with several kinds of things at step 2,100. The text tower then learned other words for the places, and what
-Chinese puts after a thing, in 160 and 250 steps more, and other names for the things in another 250 and 350: half an
-hour on two cores of an AMD EPYC, in fp32. Each of these two trainings had two parts, as their steps say, and ended with
-the mean of the weights after both (Wortsman et al. 2022), 2 to 3 for the second one and 1 to 1, chosen on other scenes
-than the evaluation's. The loss curve ends before them.
-"""),
+`python -m training.clip`, 128 pictures a step. `clip-vision`: the vision tower sees half of the patches and learns to
+name what covers each of them and what stands leftmost and rightmost. `clip`: pairs with CLIP's contrastive loss, one
+false caption to every picture, and at half weight the texts for all nouns and the naming. `clip-text`: the text tower
+and both projections alone.
+""", ("clip-vision", "clip", "clip-text")),
     "blip": ("Small BLIP", """
 A `BlipForConditionalGeneration` for teaching: the small CLIP's vision tower, which goes on learning, and a text decoder
 of 3 layers, 256 wide, that writes captions of one grammar, in English or, after the beginning `一张照片：`, in Chinese.
 """, """
-`python -m training.vision`, then `python -m training.blip`: 400 steps of distillation to carry CLIP's tower over (three
-minutes), then 8,000 steps of 64 captions, half of them with a prefix, a fifth in Chinese. In these very weights, the
-tower began as CLIP's after 2,100 of its 4,500 steps, the decoder as that of an earlier small BLIP. The loss curve jumps
-at step 1,300: from there on, places may lie under strong patterns, scenes with several kinds of things are drawn more
-often, and the rate is high again. Those 6,700 steps took 70 minutes on one core.
-"""),
+`python -m training.vision`, then `python -m training.blip`, 64 pictures a step. `tower`: distillation, to carry CLIP's
+tower over. `blip`: captions, half of them with a prefix, a fifth in Chinese, and the naming of patches.
+""", ("tower", "blip")),
     "blip2": ("Small BLIP-2", """
 A `Blip2ForConditionalGeneration` for teaching: a vision tower (frozen), a Q-Former of 4 layers with 16 query tokens
 (trained), a linear projection (trained) and an OPT of 4 layers, 192 wide (frozen). It answers short questions of
 seven kinds and writes captions, in English and in Chinese.
 """, """
-`python -m training.opt`: the language model alone, 4,500 steps of 64 texts, and frozen from then on. `python -m
-training.blip2`: stage 1, 1,000 steps of contrast, matching and captioning for the Q-Former, and stage 2, 8,000 steps
-through the frozen language model, all of 64 pictures. The vision tower is that of the small BLIP and frozen in both
-stages: {learned:,} parameters learned, those of Q-Former, query tokens and projection.
-
+`python -m training.opt`, 64 texts a step. `opt`: the language model alone, frozen from then on. `python -m
+training.blip2`, 64 pictures a step. `blip2-stage1`: contrast, matching and captioning for the Q-Former.
+`blip2-stage2`: captions and answers through the frozen language model. The vision tower is that of the small BLIP and
+frozen in both stages: {learned:,} parameters learned, those of Q-Former, query tokens and projection.
+""", ("opt", "blip2-stage1", "blip2-stage2")),
+}
+# How the weights of this repository were made, which no single run of the scripts did: the beginning of the SHA-256 of
+# each file, and its story. Of weights that somebody makes anew, the card says what their own runs took.
+STORIES = {
+    "efcca7e23a45": """
+These very weights had 4,600, 4,500 and 800 steps, in about an hour and a half on two cores of an Intel Xeon with AMX,
+in bf16. The second part was killed and resumed: the texts for all nouns joined in at step 1,100, and the places under
+strong patterns and the larger share of scenes with several kinds of things at step 2,100. The text tower then learned
+other words for the places, and what Chinese puts after a thing, in 160 and 250 steps more, and other names for the
+things in another 250 and 350: half an hour on two cores of an AMD EPYC, in fp32. Each of these two trainings had two
+parts, as their steps say, and ended with the mean of the weights after both (Wortsman et al. 2022), 2 to 3 for the
+second one and 1 to 1, chosen on other scenes than the evaluation's. The loss curve ends before them.
+""",
+    "9c3acd8d0a98": """
+These very weights had 400 steps of distillation, three minutes, and 8,000 of captions. The tower began as CLIP's after
+2,100 of its 4,500 steps, the decoder as that of an earlier small BLIP. The loss curve jumps at step 1,300: from there
+on, places may lie under strong patterns, scenes with several kinds of things are drawn more often, and the rate is high
+again. Those 6,700 steps took 70 minutes on one core of an Intel Xeon with AMX, in bf16.
+""",
+    "2febab7aefe5": """
 These very weights were made in another order. The language model: 8,000 steps with few wordings; 1,300 with many;
 1,500 and 1,300 with other names for the things; 1,400 and 600 with all kinds of questions that there are now. The
 Q-Former: it began as that of an earlier small BLIP-2, with the small CLIP's tower (stage 1: 500 steps, stage 2: 6,800);
@@ -62,7 +75,7 @@ then, with BLIP's tower, 700, 1,950, 1,750, 300 and 2,700 steps of stage 2, each
 the last 1,350 with the present one (at the jump in the loss curve); then 300 at a third of the rate, with a quarter
 of empty pictures, of which a question had one of its two answers at random. All from the 1,300 steps on took five hours
 and a half on two cores of an AMD EPYC, in fp32; the loss curves show the 600 and the 2,700.
-"""),
+""",
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
 SCORES = (
@@ -117,8 +130,10 @@ It has {parameters:,} parameters; the real one, `{real}`, has {real_parameters:,
 
 {training}
 
-With Muon and AdamW (`training/loop.py`) on two CPU cores, in bf16 on an Intel Xeon with AMX where nothing else is said,
-on pictures that no pretrained model had a part in. The loss curve is in `training_loss.png`.
+{story}
+
+On pictures that no pretrained model had a part in, with Muon and AdamW (`training/loop.py`). The loss curve is in
+`training_loss.png`.
 
 ## Data
 
@@ -139,6 +154,12 @@ and it will name something from its world in any picture that it is shown. Do no
 """
 
 
+def story(path: Path, runs: Sequence[str]) -> str:
+    """How weights were made: from `STORIES`, or what the saved states of their runs say."""
+    told = STORIES.get(hashlib.sha256(path.read_bytes()).hexdigest()[:12])
+    return told.strip() if told else f"These weights took {', '.join(map(spent, runs))}, on {cpu_name()}."
+
+
 def write_scores(readme: Path, header: str, language: int, shares: dict[str, str]) -> None:
     """Put the present scores into a README's table, which is known by its header."""
     lines = [f"| {row[language]} | {', '.join(shares[name] for name in row[2])} |\n" for row in SCORES]
@@ -154,15 +175,16 @@ def main() -> None:
     belongs = {"blip2": [row for row in rows if "BLIP-2" in row],
                "blip": [row for row in rows if "BLIP" in row and "BLIP-2" not in row],
                "clip": [row for row in rows if "BLIP" not in row]}
-    for name, (title, what, training) in CARDS.items():
-        with safe_open(CHECKPOINTS / name / "model.safetensors", "pt") as weights:
+    for name, (title, what, training, runs) in CARDS.items():
+        path = CHECKPOINTS / name / "model.safetensors"
+        with safe_open(path, "pt") as weights:
             sizes = {key: weights.get_tensor(key).numel() for key in weights.keys()}
         parameters = sum(sizes.values())
         learned = sum(size for key, size in sizes.items() if key.startswith(("qformer.", "query_", "language_proj")))
         real, real_parameters = REAL[name]
         card = TEXT.format(
             pipeline=PIPELINE[name], title=title, what=what.strip(), training=training.strip().format(learned=learned),
-            parameters=parameters, real=real, real_parameters=real_parameters,
+            story=story(path, runs), parameters=parameters, real=real, real_parameters=real_parameters,
             scores="\n".join([*header, *belongs[name]]))
         (CHECKPOINTS / name / "README.md").write_text(card, encoding="utf-8")
         print(f"{CHECKPOINTS / name / 'README.md'}: {parameters:,} parameters")

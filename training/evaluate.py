@@ -49,7 +49,7 @@ from .language import (
     questions,
     vary_caption,
 )
-from .loop import CHECKPOINTS
+from .loop import CHECKPOINTS, cpu_name
 from .scenes import draw_plain
 from .sprites import NOUNS
 from .world import photographs
@@ -344,7 +344,6 @@ def main() -> None:
     for name in options.models:
         {"clip": evaluate_clip, "blip": evaluate_blip, "blip2": evaluate_blip2}[name](table, options.count)
     if len(options.models) == 3:
-        cpu = torch.cpu.get_capabilities().get("cpu_name") or "unknown"
         text = f"""# How good the embedded models are
 
 Written by `python -m training.evaluate --count {options.count}`: scenes rendered from a seed that training never used.
@@ -355,8 +354,7 @@ Pearson's. Of the captions with a false count, half say too much and half too li
 can be answered without looking. Questions come in the many wordings of `training/wordings.py`, some with another word
 for the thing. Those "never trained on" are kept apart there, but which wordings to train on was chosen in view of how
 earlier models did in part of them, and the number of styles in view of the style held out. "By another word", one noun
-of the 175 has another of its names, all of them trained on. Times are those of {torch.get_num_threads()} cores of this
-CPU: {cpu}.
+of the 175 has another of its names, all of them trained on. Times are those of {cpu_name()}.
 
 """
         (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(table.rows) + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from multimodal.hardware import bf16_is_fast
 from .sprites import CACHE
 
 CHECKPOINTS = Path(os.environ.get("TRAINING_OUTPUT", Path(__file__).parent.parent / "multimodal" / "checkpoints"))
+SHARE = float(os.environ.get("TRAINING_SHARE", 1))  # of the steps of each run: set by `training.make --share`
 SAVE_EVERY = 120  # seconds
 
 
@@ -31,7 +32,8 @@ class Run:
     Args:
         name: Names the files.
         model: Trains the parameters that require a gradient.
-        steps: Length of the whole run; the rate warms up over its first 2% and then falls to zero along a cosine.
+        steps: Length of the whole run, shortened to `SHARE` of it; the rate warms up over its first 2% and then falls
+            to zero along a cosine.
         rng: What draws the batches. Its state is saved too, so that a run that goes on does not see the same again.
         matrix_rate: Muon's learning rate.
         other_rate: AdamW's learning rate.
@@ -41,7 +43,8 @@ class Run:
 
     def __init__(self, name: str, model: nn.Module, steps: int, rng: np.random.Generator, matrix_rate: float = 0.01,
                  other_rate: float = 1e-3, after: Sequence[str] = ()):
-        self.name, self.model, self.steps, self.rng, self.step = name, model, steps, rng, 0
+        self.name, self.model, self.rng = name, model, rng
+        self.steps, self.step, self.seconds = share_of(steps), 0, 0.0
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
         matrices = [p for p in self.parameters if p.ndim == 2 and id(p) not in embeddings]
@@ -56,15 +59,15 @@ class Run:
         trained = max([_modified(CACHE / f"{other}.pt") for other in after], default=0)
         if _modified(self.path) > trained:
             state = torch.load(self.path, weights_only=True)
-            if state["step"] > steps:
-                raise SystemExit(f"{self.path} is of a run of more than {steps} steps: delete it to train anew.")
+            if state["step"] > self.steps:
+                raise SystemExit(f"{self.path} is of a run of more than {self.steps} steps: delete it to train anew.")
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"]):
                 optimizer.load_state_dict(saved)
-            self.step, self.history = state["step"], state["history"]
+            self.step, self.history, self.seconds = state["step"], state["history"], state.get("seconds", 0.0)
             rng.bit_generator.state = state["rng"]
         learned = sum(p.numel() for p in self.parameters)
-        print(f"{name}: {learned:,} parameters learn, step {self.step} of {steps}", flush=True)
+        print(f"{name}: {learned:,} parameters learn, step {self.step} of {self.steps}", flush=True)
 
     def __iter__(self):
         if self.step >= self.steps:
@@ -101,11 +104,28 @@ class Run:
 
     def save(self, step: int) -> None:
         CACHE.mkdir(parents=True, exist_ok=True)
+        now = time.monotonic()
+        self.seconds, self.saved = self.seconds + now - self.saved, now
         part = self.path.with_suffix(".part")
         torch.save({"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
-                    "step": step, "history": self.history, "rng": self.rng.bit_generator.state}, part)
+                    "step": step, "seconds": self.seconds, "history": self.history,
+                    "rng": self.rng.bit_generator.state}, part)
         part.rename(self.path)
-        self.saved = time.monotonic()
+
+
+def share_of(steps: int) -> int:
+    return max(1, round(steps * SHARE))
+
+
+def spent(name: str) -> str:
+    """What a finished run took, as the model cards say it."""
+    state = torch.load(CACHE / f"{name}.pt", weights_only=True)
+    return f"`{name}` {state['step']:,} steps in {state['seconds'] / 60:.0f} minutes"
+
+
+def cpu_name() -> str:
+    """This CPU and how many of its threads torch uses, for what is measured on it."""
+    return f"{torch.get_num_threads()} cores of this CPU: {torch.cpu.get_capabilities().get('cpu_name') or 'unknown'}"
 
 
 def draw_losses(folder: Path, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""Make the embedded models from nothing: `python -m training.make`, a few hours on two CPU cores.
+"""Make the embedded models from nothing: `python -m training.make`, within six hours on two CPU cores.
 
 Each step is a script of its own that can be run alone, and a run that was killed goes on where it was. With `--smoke`
 every step does next to nothing, in folders of its own: a test, in minutes, that all of it still works together.
@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from multimodal.hardware import bf16_is_fast
+
 # The steps in their order, with what each is told in a smoke test.
 STEPS = {
     "sprites": "", "scenes": "--parts 1 --size 800",
@@ -19,6 +21,8 @@ STEPS = {
     "blip": "--steps 5", "opt": "--steps 60", "blip2": "--stage1-steps 4 --stage2-steps 5",
     "evaluate": "--count 40", "cards": "", "ablation": "--steps 3 --count 40",
 }
+# How much of each training run fits into six hours on two cores that are not fast in bf16.
+SLOW_SHARE = 0.4
 
 
 def run(steps: dict[str, str], environment: dict[str, str]) -> None:
@@ -37,12 +41,23 @@ def run(steps: dict[str, str], environment: dict[str, str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--share", type=float, help="train this share of the steps of each run, as 0.1; goes on only "
+                        f"with the same one (default 1, or {SLOW_SHARE} on a CPU that is not fast in bf16)")
     parser.add_argument("--smoke", action="store_true", help="a few steps of everything, in a folder that is deleted")
-    if parser.parse_args().smoke:
+    options = parser.parse_args()
+    if options.smoke:
         with tempfile.TemporaryDirectory() as folder:
             run(STEPS, {"TRAINING_CACHE": f"{folder}/cache", "TRAINING_OUTPUT": f"{folder}/checkpoints"})
-    else:
-        run(dict.fromkeys(STEPS, ""), {})
+        return
+    share = options.share
+    if share is None:
+        share = 1 if bf16_is_fast() else SLOW_SHARE
+        if share < 1:
+            print(f"This CPU is not fast in bf16: each training run has {share:.0%} of its steps, for which two cores "
+                  "need about six hours. --share 1 trains in full.", flush=True)
+    elif not 0 < share <= 10:
+        parser.error("--share must be above 0 and at most 10")
+    run(dict.fromkeys(STEPS, ""), {"TRAINING_SHARE": str(share)})
 
 
 if __name__ == "__main__":
