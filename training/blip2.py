@@ -39,7 +39,7 @@ from .sprites import CACHE
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
 TOWER = Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)
-BLANK = 0.1  # the share of scenes of which stage 2 shows an empty picture instead
+BLANK = 0.15  # the share of scenes of which stage 2 shows an empty picture instead
 CAPTIONS = 0.6  # their share in stage 2: they say all that is in the picture, a question asks for one thing
 
 
