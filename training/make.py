@@ -22,7 +22,7 @@ STEPS = {
     "evaluate": "--count 40", "cards": "", "ablation": "--steps 3 --count 40",
 }
 # How much of each training run fits into six hours on two cores that are not fast in bf16.
-SLOW_SHARE = 0.4
+SLOW_SHARE = 0.3
 
 
 def run(steps: dict[str, str], environment: dict[str, str]) -> None:
