@@ -297,6 +297,8 @@ def test_a_share_of_the_steps_is_a_whole_run(tmp_path, monkeypatch):
         run.update(model(torch.ones(1, 8)).square().mean(), 1)
     assert run.step == 100 and run.optimizers[0].param_groups[0]["lr"] < 1e-4  # at the end of its cosine
     assert loop.spent("tower") == "`tower` 100 steps in 0 minutes"
+    # No story is told of this file: the card of weights made anew says what their runs took.
+    assert cards.story(tmp_path / "tower.pt", ("tower",)).startswith(f"These weights took {loop.spent('tower')}, on ")
     monkeypatch.setattr(loop, "SHARE", 0.05)
     with pytest.raises(SystemExit, match="of a run of more than 50 steps: delete it"):
         loop.Run("tower", model, 1000, np.random.default_rng(0))

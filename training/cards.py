@@ -1,7 +1,8 @@
 """Write the model cards and the scores in the READMEs: `python -m training.cards`, after `training.evaluate`.
 
 A card is the README.md of a checkpoint's folder, in the Hugging Face format. Parameters are counted from the weights
-and scores are read from EVALUATION.md; how long each run took stands in its saved state.
+and scores are read from EVALUATION.md. How the weights of this repository were made is told here by hand; of
+others, the saved states of their runs say it.
 """
 
 import hashlib
