@@ -18,8 +18,8 @@ from multimodal.hardware import bf16_is_fast
 STEPS = {
     "sprites": "", "scenes": "--parts 1 --size 800",
     "clip": "--vision-steps 5 --steps 5 --text-steps 3", "world": "--count 200", "vision": "--steps 5",
-    "blip": "--steps 5", "opt": "--steps 60", "blip2": "--stage1-steps 4 --stage2-steps 5",
-    "evaluate": "--count 40", "cards": "", "ablation": "--steps 3 --count 40",
+    "blip": "--steps 5", "opt": "--steps 20", "blip2": "--stage1-steps 4 --stage2-steps 5",
+    "evaluate": "--count 40", "cards": "", "ablation": "--steps 1 --count 40",
 }
 # How much of each training run fits into six hours on two cores that are not fast in bf16.
 SLOW_SHARE = 0.3
