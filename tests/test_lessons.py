@@ -21,7 +21,7 @@ LESSONS = {path.name[:3]: path for path in sorted(ROOT.glob("9.*.py"))}
 def run(arguments: list, folder: Path, **environment: str) -> subprocess.CompletedProcess:
     """Run a Python program of the chapter from another folder, with no network to lean on."""
     return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=400,
+                          stdin=subprocess.DEVNULL, timeout=900,
                           env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": ""} | environment)
 
 
