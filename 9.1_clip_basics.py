@@ -29,7 +29,10 @@ with choice.loading() as settings:
 processor = CLIPProcessor.from_pretrained(choice.path)
 
 gallery = images.gallery()
-pictures = images.chosen(options)[:3]
+pictures = images.chosen(options)
+if (options.image or options.images) and len(pictures) > 3:
+    print(f"This lesson looks at three pictures, the first of your {len(pictures)}.")
+pictures = pictures[:3]
 lesson.check(pictures)
 texts = options.texts or ["a dog in the snow", "a cat", "a car on the road at sunset", "a plate of food"]
 
@@ -86,7 +89,7 @@ lesson.record("embedding_dimensions", image_embeddings.shape[-1])
 # %%
 lesson.step("Cosine, scale, softmax")
 cosine = image_embeddings @ text_embeddings.T  # (pictures, texts)
-scale = model.logit_scale.exp().item()
+scale = model.logit_scale.float().exp().item()
 probabilities = (scale * cosine).softmax(dim=-1)
 print(f"   learned scale {scale:.1f} (temperature {1 / scale:.4f})")
 for picture, cosines, shares in zip(pictures, cosine, probabilities):
@@ -176,7 +179,7 @@ lesson.record("contrastive_loss", {"written_out": ours, "model": output.loss.ite
 # %%
 lesson.step("The modality gap")
 gap = (output.image_embeds.mean(0) - output.text_embeds.mean(0)).norm().item()
-matched = output.logits_per_image.diagonal().mean().item() / scale
+matched = (output.image_embeds * output.text_embeds).sum(dim=-1).mean().item()
 print(f"   distance of the two centres {gap:.2f}; mean cosine of matching pairs {matched:.2f}")
 lesson.record("modality_gap", gap)
 lesson.record("matched_cosine", matched)

@@ -8,7 +8,7 @@
 # is 605 MB (`--models hub`) and runs in 2 GB.
 #
 # **On your own pictures:** `python 9.2_clip_similarity_matrix.py --images FOLDER --texts "a dog" "my bicycle"`. The
-# matrix and the search then run on them; what must know the right answers stays with the gallery.
+# matrix and the search then run on them; what needs to know the right answers still runs on the gallery.
 
 # %%
 import random

@@ -12,6 +12,7 @@
 # the folder and searches it, labels it and groups it; the next run embeds nothing but what is new.
 
 # %%
+import hashlib
 import time
 from functools import partial
 
@@ -192,8 +193,8 @@ lesson.save(figures.lines(limits, dict(zip(("precision", "recall"), curves)), f"
 # In a corpus of pictures and texts, the modality gap of 9.1 lets a query in words find texts first, whatever they say;
 # how much, depends on the model. Subtracting from each kind its own mean closes most of the gap.
 #
-# A million embeddings of 512 numbers take 2 GB in FP32. `util.quantize_embeddings` rounds each number to one of 256
-# steps between the smallest and the largest of its dimension, or keeps its sign only. The queries stay in FP32.
+# A million embeddings of 512 numbers take 2 GB in FP32. `util.quantize_embeddings` cuts each number down to one of
+# 255 equal steps from the smallest to the largest of its dimension, or keeps its sign only. The queries stay in FP32.
 
 # %%
 lesson.step("Pictures and texts in one corpus")
@@ -210,7 +211,7 @@ lowest, highest = picture_embeddings.min(axis=0), picture_embeddings.max(axis=0)
 steps = util.quantize_embeddings(picture_embeddings, "uint8", ranges=np.stack([lowest, highest]))
 signs = util.quantize_embeddings(picture_embeddings, "ubinary")
 for name, stored, decoded in (("FP32", picture_embeddings, picture_embeddings),
-                              ("INT8", steps, lowest + steps * (highest - lowest) / 255),
+                              ("INT8", steps, lowest + (steps + 0.5) / 255 * (highest - lowest)),  # mid-step
                               ("binary", signs, np.unpackbits(signs, axis=-1) * 2.0 - 1)):
     kept = metrics.recall_at(caption_embeddings @ decoded.T, 1)
     print(f"   {name:6} {stored[0].nbytes:5} bytes a picture, recall@1 {kept:.1%}")
@@ -242,13 +243,16 @@ print("   from files to embeddings: " + ", ".join(f"{way} {len(paths) / taken:.0
 lesson.record("files_per_second", {way: len(paths) / taken for way, taken in seconds.items()})
 lesson.record("files_cosine", float(cosine))
 assert cosine > 0.995  # a JPEG decoded at half its size is not the same to the last bit
-name = options.images.resolve().name if options.images else "own" if own else "gallery"
+name = "own" if own else "gallery"
+if options.images:  # one index for each folder, also where two are called alike
+    folder = options.images.resolve()
+    name = f"{folder.name}-{hashlib.sha256(bytes(folder)).hexdigest()[:6]}"
 index = ImageIndex(lesson.folder / f"index-{name}.npz", embed_texts(["a photo"])[0])
 began = time.perf_counter()
 embedded = index.update(own or paths, embed_files)
 if not index.paths:
     raise UserError(f"None of the pictures in {options.images} can be opened: save them as JPEG or PNG.")
-lesson.check([images.Sample(path.stem, path) for path in index.paths[:100]] if own else [])
+lesson.check([images.Sample(path.stem, path) for path in index.paths[:100]] if own else [])  # 100 tell
 print(f"   {index.file} holds {len(index.paths)} pictures: {embedded} embedded in {time.perf_counter() - began:.2f} s")
 began = time.perf_counter()
 again = ImageIndex(index.file, index.probe).update(index.paths, embed_files)

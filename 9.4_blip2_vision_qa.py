@@ -119,9 +119,9 @@ asked_of = pictures if options.question and (options.image or options.images) el
 answers = [answer([sample.image] * len(questions), questions) for sample in asked_of]
 for sample, said in zip(asked_of, answers):
     print("\n".join(f"   {sample.name}: {question} {text}" for question, text in zip(questions, said)))
-if blip2.source == "embedded":  # which has learned to answer Chinese in Chinese
+if choice.source == "embedded":  # the small BLIP-2 has learned to answer Chinese in Chinese
     print(f"   {picture.name}: 图片里有什么？ {answer([picture.image], ['图片里有什么？'])[0]}")
-lesson.record("answers", {sample.name: said for sample, said in zip(asked_of, answers)})
+lesson.record("answers", {str(sample.path): said for sample, said in zip(asked_of, answers)})
 lesson.save(figures.picture_notes([sample.image for sample in asked_of[:8]],
                                   [list(zip(questions, said)) for said in answers[:8]],
                                   f"What the {choice.name} answers", columns=1), "answers")
@@ -140,10 +140,12 @@ if options.chat:
     with contextlib.suppress(EOFError):
         while (question := input("You: ").strip()).lower() not in ("quit", "exit"):
             if question:
-                said, = answer([picture.image], [question], history)
-                print(f"Model: {said}")
-                history.append((question, said))
-    print()
+                try:
+                    said, = answer([picture.image], [question], history)
+                    print(f"Model: {said}")
+                    history.append((question, said))
+                except UserError as error:  # the question is too long
+                    print(error)
     lesson.record("conversation", history)
 if options.question or options.chat:
     lesson.finish()
@@ -226,13 +228,12 @@ lesson.save(figures.map_rows(
 # ## Captions: how to choose the next word
 #
 # **Greedy** takes the likeliest word each time, **beam search** keeps the three likeliest sentences, **nucleus
-# sampling** draws from the words that make up 90% of the probability (Holtzman et al. 2020). A prompt may begin them.
+# sampling** draws from the words that make up 90% of the probability (Holtzman et al. 2020). A prompt can begin them.
 
 # %%
 lesson.step("Captions")
-shown = [sample.image for sample in pictures[:6]]
+shown, captions = [sample.image for sample in pictures[:6]], {}
 ways = {"greedy": {}, "beam 3": {"num_beams": 3}, "nucleus": {"do_sample": True, "top_p": 0.9, "top_k": 0}}
-captions = {}
 for prompt, sign in (("", ""), ("a photo of", "a photo of, ")):
     for way, how in ways.items():
         torch.manual_seed(0)
@@ -247,10 +248,10 @@ lesson.record("seconds_per_caption", median_seconds(lambda: go_on(shown[:1], [""
 # %% [markdown]
 # ## How often is it right, and does it look?
 #
-# The gallery's questions by kind, an answer being right if it is the expected one after VQA v2's normalisation (case,
-# articles, numbers as digits). Then the same questions about a **grey picture**: what is right now was guessed from
-# the question. This language bias is why a score without its blind twin says little (Goyal et al. 2017). And "yes"
-# to what is not so is a hallucination, counted as POPE does it (Li et al. 2023, "Evaluating Object Hallucination").
+# The gallery's questions by kind. An answer is right if it is the expected one after VQA v2's normalisation (case,
+# articles, numbers as digits), which is unfair to a model that says "snow" for "in the snow". The same questions about
+# a **grey picture** then tell what can be guessed: without its blind twin a score says little (Goyal et al. 2017). And
+# "yes" to what is not so is a hallucination, counted as in POPE, which asks of objects alone (Li et al. 2023).
 
 # %%
 lesson.step("Accuracy by kind of question")
@@ -270,8 +271,7 @@ for kind, count in kinds.items():
 negative = [row for row, (_, question) in enumerate(asked) if question.kind == "yes/no" and question.answer == "no"]
 yes_shares = {name: sum(is_right(all_said[row], "yes") for row in negative) / len(negative)
               for name, all_said in (("picture", answers), ("grey", blind_answers))}
-print(f"   asked for what is not so, it says yes in {yes_shares['picture']:.1%} of {len(negative)} cases, and in "
-      f"{yes_shares['grey']:.1%} to the grey picture")
+print(f"   yes where no is right: {yes_shares['picture']:5.1%} of {len(negative):3}, {yes_shares['grey']:6.1%} if grey")
 for name, value in {"accuracy": sum(right) / len(right), "accuracy_by_kind": accuracy, "wrong_yes": yes_shares,
                     "accuracy_by_kind_blind": blind_accuracy, "seconds_per_question": median_seconds(
                         lambda: answer([picture.image], questions[:1]), choice.device)}.items():

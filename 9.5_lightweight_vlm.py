@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 9.5 BLIP: captions on small machines
 #
-# **You learn** how a small captioner is asked, what beams and batches cost and bring, where the time goes, what
+# **You learn** how a small captioner is prompted, what beams and batches cost and bring, where the time goes, what
 # half precision and 8-bit weights do to speed, size and words, and how to choose among them by measurement.
 #
 # **It needs** under 2 GB of memory and no download with the small model of this repository; the real BLIP-base is

@@ -181,7 +181,7 @@ def choose_nouns(choice) -> list[str]:
     model, processor = load(choice)
     # SigLIP was trained on texts of 64 tokens, whatever they say.
     padding = {"padding": "max_length", "max_length": 64} if "siglip" in model.config.model_type else {"padding": True}
-    words = processor(text=[f"a photo of a {noun}" for noun in nouns], return_tensors="pt", **padding)
+    words = processor(text=prompts, return_tensors="pt", **padding)
     texts = F.normalize(model.get_text_features(**words.to(choice.device)).pooler_output.float(), dim=-1)
 
     def see(batch: list) -> torch.Tensor:
@@ -213,7 +213,8 @@ lesson.step("Side by side: which model names the thing?")
 gallery = images.gallery()
 alone = [sample for sample in gallery if len(sample.objects) == 1 and sample.objects[0]["count"] == 1]
 nouns = sorted({thing["noun"] for sample in gallery for thing in sample.objects})
-noun_embeddings = embed_texts([f"a photo of a {noun}" for noun in nouns])
+prompts = [f"a photo of {'an' if noun[0] in 'aeiou' else 'a'} {noun}" for noun in nouns]
+noun_embeddings = embed_texts(prompts)
 contestants = {  # the three that are loaded already, and those that --model names
     clip_choice.name: lambda: [nouns[i] for i in (torch.stack(in_batches(embed_pictures, alone, clip_choice))
                                                   @ noun_embeddings.T).argmax(-1)],
@@ -232,8 +233,7 @@ with torch.inference_mode():
         began = time.perf_counter()
         named = [names_noun(said, sample.objects[0]["noun"]) for said, sample in zip(contestant(), alone)]
         rows[name] = {"named": sum(named) / len(named), "seconds": (time.perf_counter() - began) / len(named)}
-        print(f"   {name:24} names {rows[name]['named']:6.1%} of {len(named)}, {1000 * rows[name]['seconds']:7.1f} ms "
-              "a picture")
+        print(f"   {name:24} {rows[name]['named']:6.1%} of {len(named)}, {1000 * rows[name]['seconds']:7.1f} ms each")
 most = max(row["named"] for row in rows.values())
 lesson.record("side_by_side", rows)
 lesson.save(figures.bar_panels(
@@ -249,7 +249,7 @@ lesson.save(figures.bar_panels(
 # |---|---|---|---|---|
 # | dual encoder | only in a dot product | contrast | search, zero-shot labels | CLIP, SigLIP |
 # | fusion encoder | attention across both | matching, masked words | fine questions about one pair | ViLBERT, UNITER |
-# | encoder and decoder | cross-attention | captions (BLIP: and matching) | captions, answers | BLIP, GIT |
+# | encoder and decoder | cross-attention | captions (BLIP: and matching) | captions, answers | BLIP, CoCa |
 # | projector, language model | picture tokens in the prompt | captions, instructions | conversation | BLIP-2, LLaVA |
 #
 # Flamingo puts gated cross-attention into a frozen language model, between the third and the fourth. After BLIP-2 the
@@ -272,7 +272,7 @@ for task, (key, section) in tasks.items():
     print(f"   {task:24}" + "".join(f"{name:28}" for name in chosen[task].values())
           + f"python run_all_sections.py {section} --models hub")
 lesson.record("chooser", chosen)
-print("\n" + catalog.hardware_table())
+print(f"\n{catalog.hardware_table()}\nMeasured on two cores with AMX in BF16: see benchmarks/README.md.")
 
 # %% [markdown]
 # ## Three applications
@@ -295,7 +295,7 @@ captions = in_batches(describe, shown, blip_choice)
 first_questions = [answer(sample.image, "What is in the picture?") for sample in shown]
 for sample, caption, said in zip(shown, captions, first_questions):
     print(f'   <img src="{sample.path.name}" alt="{caption}">   asked what is in it: {said}')
-lesson.record("alternative_texts", dict(zip((sample.name for sample in shown), captions)))
+lesson.record("alternative_texts", dict(zip((str(sample.path) for sample in shown), captions)))
 lesson.save(figures.picture_grid([sample.image for sample in shown], captions,
                                  "Alternative texts, written by BLIP"), "alternative_texts")
 

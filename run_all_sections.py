@@ -322,7 +322,8 @@ def main() -> int:
     options = parser.parse_args()
     for number in STOP_SIGNALS:
         signal.signal(number, stop)
-    sys.stdout.reconfigure(line_buffering=True)  # A pipe or a log file gets each line at once, too.
+    # A pipe or a log file gets each line at once, too, and what it cannot encode, escaped.
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     os.environ.setdefault("MPLBACKEND", "Agg")  # Figures go to files; a window would wait for somebody to close it.
     try:

@@ -149,9 +149,7 @@ def measure(key: str, precision: str, folder: str | None = None) -> dict:
         for start in range(0, PICTURES[key], BATCH[key]):
             run(pictures[start:start + BATCH[key]])
 
-    passes = [timed(run_all)]
-    while len(passes) < 3:
-        passes.append(timed(run_all))
+    passes = [timed(run_all) for _ in range(3)]
     return {"parameters": sum(parameter.numel() for parameter in model.parameters()), "seconds": seconds,
             "libraries": libraries, "loaded": loaded, "answering": answering, "batches": peak_memory(),
             "private": private.peak, "plain": plain, "one": sorted(one),

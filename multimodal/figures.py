@@ -23,6 +23,7 @@ sns.set_theme(style="white", palette="colorblind", rc={
     "figure.dpi": 100, "font.size": 10, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
     "legend.fontsize": 9, "figure.titlesize": 12, "figure.titleweight": "bold"})
 plt.rcParams["figure.max_open_warning"] = 0
+plt.rcParams["text.parse_math"] = False  # a text with two dollar signs is no formula
 # The usual font lacks Chinese characters, which file names and queries may have: fonts that have them stand by. Where
 # there is none, a figure shows boxes, and a warning for each of them would help nobody.
 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -49,17 +50,17 @@ def thumbnail(image: Image.Image, size: int = 160) -> np.ndarray:
 
 
 def place_thumbnails(axes, images: list[Image.Image], positions: list[tuple[float, float]], inches: float,
-                     coordinates="data", alignment: tuple[float, float] = (0.5, 0.5)) -> None:
-    """Put pictures into a plot at the given points, each `inches` wide."""
+                     alignment: tuple[float, float]) -> None:
+    """Put pictures into a plot at the given points, each `inches` wide; alignment: which of its points that is."""
     for image, position in zip(images, positions):
         picture = OffsetImage(thumbnail(image), zoom=inches * 72 / 160, resample=True)
-        axes.add_artist(AnnotationBbox(picture, position, xycoords=coordinates, frameon=False, pad=0,
+        axes.add_artist(AnnotationBbox(picture, position, frameon=False, pad=0,
                                        box_alignment=alignment, annotation_clip=False))
 
 
 def picture_grid(images: list[Image.Image], captions: list[str], title: str, columns: int = 4,
                  edge_colours: list | None = None, width: int = 26) -> Figure:
-    """Pictures in rows, each with a caption above; an edge colour marks a picture (None: no edge)."""
+    """Pictures in rows, each with a caption above; an edge may mark each, in a colour of its own."""
     rows = math.ceil(len(images) / columns)
     lines = max(len(textwrap.wrap(c, width)) for c in captions) if captions else 0
     figure, grid = plt.subplots(rows, columns, figsize=(2.35 * columns, (2.3 + 0.19 * lines) * rows + 0.5),
@@ -69,7 +70,7 @@ def picture_grid(images: list[Image.Image], captions: list[str], title: str, col
     for i, (axes, image, caption) in enumerate(zip(grid.flat, images, captions)):
         axes.imshow(thumbnail(image, 320))
         axes.set_title(wrap(caption, width), fontsize=9, fontweight="normal", loc="center")
-        if edge_colours and edge_colours[i] is not None:
+        if edge_colours:
             axes.set_axis_on()
             axes.set(xticks=[], yticks=[])
             for spine in axes.spines.values():
@@ -79,7 +80,7 @@ def picture_grid(images: list[Image.Image], captions: list[str], title: str, col
 
 
 def similarity_heatmap(similarity: np.ndarray, images: list[Image.Image], texts: list[str], title: str,
-                       label: str = "cosine similarity", number_format: str = ".2f", diagonal: bool = True) -> Figure:
+                       diagonal: bool = True) -> Figure:
     """Pictures down the side, texts along the bottom, one number in every cell.
 
     Args:
@@ -89,8 +90,8 @@ def similarity_heatmap(similarity: np.ndarray, images: list[Image.Image], texts:
     rows, columns = similarity.shape
     side = 0.62
     figure, axes = plt.subplots(figsize=(side * columns + 3.2, side * rows + 3.0), layout="constrained")
-    sns.heatmap(similarity, ax=axes, cmap="viridis", annot=True, fmt=number_format, annot_kws={"fontsize": 8},
-                square=True, linewidths=0.5, cbar_kws={"label": label, "shrink": 0.7})
+    sns.heatmap(similarity, ax=axes, cmap="viridis", annot=True, fmt=".2f", annot_kws={"fontsize": 8},
+                square=True, linewidths=0.5, cbar_kws={"label": "cosine similarity", "shrink": 0.7})
     axes.set_xticklabels([wrap(t, 24) for t in texts], rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks([])
     place_thumbnails(axes, images, [(-0.08, i + 0.5) for i in range(rows)], inches=0.92 * side, alignment=(1, 0.5))
@@ -104,11 +105,11 @@ def similarity_heatmap(similarity: np.ndarray, images: list[Image.Image], texts:
 
 
 def bars(labels: list[str], values: list[float], title: str, xlabel: str, number_format: str = "{:.2f}",
-         highlight: int | None = None, errors: list[float] | None = None) -> Figure:
+         highlight: int | None = None) -> Figure:
     """Horizontal bars with their numbers; one may be highlighted."""
     figure, axes = plt.subplots(figsize=(8, 0.42 * len(labels) + 1.5), layout="constrained")
     colours = [COLOURS[1] if i == highlight else COLOURS[0] for i in range(len(labels))]
-    drawn = axes.barh(range(len(labels)), values, color=colours, xerr=errors)
+    drawn = axes.barh(range(len(labels)), values, color=colours)
     axes.bar_label(drawn, [number_format.format(v) for v in values], padding=4, fontsize=9)
     axes.set_yticks(range(len(labels)), [wrap(label, 44) for label in labels])
     axes.invert_yaxis()

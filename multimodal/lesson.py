@@ -94,6 +94,8 @@ class Lesson:
 
     def start(self) -> argparse.Namespace:
         """Read the options, make the output folder and print the title."""
+        if not in_notebook():
+            sys.stdout.reconfigure(errors="backslashreplace")  # where it cannot take Chinese, as in a pipe on Windows
         # A notebook's own arguments are not for the lesson.
         self.options = self.parser.parse_args([] if in_notebook() else None)
         if self.options.weights:
@@ -181,7 +183,8 @@ class Lesson:
                    "seconds": round(time.perf_counter() - self.began, 2), "measures": self.measures}
         path = self.folder / "results.json"
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8",
+                        errors="backslashreplace")  # a file's name need not be UTF-8
         part.replace(path)
         (self.folder / RUNNING).unlink(missing_ok=True)
         print(f"\n{self.section} done in {results['seconds']:.1f} s: {len(self.figures)} figures in {self.folder}")

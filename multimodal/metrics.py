@@ -85,4 +85,4 @@ def names_noun(text: str, noun: str) -> bool:
     head, of, rest = noun.partition(" of ")
     forms = {head, f"{head}s", f"{head}es", f"{head[:-1]}ies", f"{head[:-1]}ves", head.replace("man", "men"),
              "mice" if head == "mouse" else head}
-    return bool(re.search(rf"\b({'|'.join(forms)}){of}{rest}\b", text))
+    return bool(re.search(rf"\b({'|'.join(forms)}){of}{rest}\b", text.lower()))

@@ -332,15 +332,21 @@ def main(arguments: list[str] | None = None) -> int:
     from .catalog import LESSONS, MODELS
     from .lesson import explain
 
-    parser = argparse.ArgumentParser(prog="python -m multimodal.weights", description="The weights of the real models.")
-    parser.add_argument("--debug", action="store_true", help="show the traceback when something fails")
+    debug = argparse.ArgumentParser(add_help=False)  # before the command or after it
+    debug.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                       help="show the traceback when something fails")
+    parser = argparse.ArgumentParser(prog="python -m multimodal.weights", description="The weights of the real models.",
+                                     parents=[debug])
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser("list", help="the models: size, licence, commit, and whether they are on this machine")
-    names = commands.add_parser("fetch", help="download models, going on where an earlier download stopped")
+    commands.add_parser("list", parents=[debug],
+                        help="the models: size, licence, commit, and whether they are on this machine")
+    names = commands.add_parser("fetch", parents=[debug],
+                                help="download models, going on where an earlier download stopped")
     names.add_argument("names", nargs="+", metavar="NAME",
                        help=f"a name that `list` shows, or all: {', '.join(LESSONS)}")
-    commands.add_parser("check", help="read the files that are here and compare them with their hashes")
-    commands.add_parser("where", help="where weights are looked for, and where they were found")
+    commands.add_parser("check", parents=[debug],
+                        help="read the files that are here and compare them with their hashes")
+    commands.add_parser("where", parents=[debug], help="where weights are looked for, and where they were found")
     options = parser.parse_args(arguments)
     try:
         _own_folders()  # what is wrong with all of them is said once
@@ -354,7 +360,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{key}: complete, in {fetch(MODELS[key])}", flush=True)
         return 0
     except (Exception, KeyboardInterrupt) as error:
-        if options.debug:
+        if "debug" in options:
             raise
         sentence, status = explain(error)
         print(f"error: {sentence}", file=sys.stderr)

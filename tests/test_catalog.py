@@ -167,9 +167,8 @@ def test_every_combination_keeps_the_promises():
             continue
         device = machine.device if device == "gpu" else device
         choice = decide(key, machine, models, device, dtype, present)
-        assert choice == decide(key, machine, models, device, dtype, present)
         assert choice.device in (("cpu", machine.device) if device == "auto" else (device,))
-        assert dtype in ("auto", choice.dtype_name) or not MODELS[key].int8
+        assert dtype in ("auto", choice.dtype_name) or dtype == "int8" and not MODELS[key].int8
         if models == "embedded":
             assert choice.source == "embedded"
         if models == "auto":
@@ -455,7 +454,7 @@ def test_what_ran_out_of_memory_is_not_tried_again(cache, monkeypatch):
     assert choice.source == "embedded" and "CLIP ViT-B/32 ran out of memory on the CPU in FP32" in choice.reason
 
 
-def test_int8_needs_a_package(monkeypatch):
+def test_int8_needs_a_package():
     with pytest.raises(UserError, match="torchao, which is not installed: pip install -r requirements-int8.txt"):
         decide("blip2", MACHINES["desktop"], dtype="int8")
     assert (ROOT / "requirements-int8.txt").exists()
@@ -495,7 +494,6 @@ def test_bf16_is_measured():
     began = time.perf_counter()
     fast = hardware.bf16_is_fast()
     assert time.perf_counter() - began < 2 and isinstance(fast, bool)
-    assert hardware.detect().fast_bf16 == fast
 
 
 def test_choose_says_when_an_embedded_model_is_missing(cache, tmp_path, monkeypatch):

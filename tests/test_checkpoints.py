@@ -14,7 +14,7 @@ SINGLE = [sample for sample in GALLERY if len(sample.objects) == 1 and sample.ob
 def offline():
     """from_pretrained must not ask the network for anything."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         yield
 
 

@@ -83,7 +83,14 @@ def test_9_2_classifies_and_retrieves_far_better_than_chance(measures):
 
 def test_9_3_reads_files_as_encode_does(measures):
     assert measures["9.3"]["files_cosine"] > 0.995
-    assert all(rate > 0 for rate in measures["9.3"]["files_per_second"].values())
+
+
+def test_9_3_finds_in_both_languages_and_with_smaller_embeddings(measures):
+    assert min(measures["9.3"]["recall_at_1"].values()) > 0.9  # chance is 1 in 72
+    assert measures["9.3"]["INT8"]["recall_at_1"] > 0.95 * measures["9.3"]["FP32"]["recall_at_1"]
+    assert measures["9.3"]["binary"]["recall_at_1"] > 0.8 and measures["9.3"]["binary"]["bytes_per_picture"] == 32
+    assert min(measures["9.3"]["near_duplicates"][name] for name in ("precision", "recall")) > 0.9
+    assert measures["9.3"]["labels_right"] > 0.8  # chance is below 2%
 
 
 def test_9_4_answers_better_than_a_blind_model(measures):
@@ -99,7 +106,9 @@ def test_9_4_answers_better_than_a_blind_model(measures):
 def test_9_5_names_what_is_there(measures):
     assert measures["9.5"]["objects_right"] > 0.8
     assert measures["9.5"]["captions_exact"] > 0.4
-    assert {row["precision"] for row in measures["9.5"]["precisions"]} >= {"FP32"}
+    same = {row["precision"]: row["same_as_fp32"] for row in measures["9.5"]["precisions"]}
+    assert same.keys() in ({"FP32", "BF16", "INT8"}, {"FP32", "FP16"})  # on a CPU, on a GPU
+    assert min(same.values()) > 0.8
 
 
 def test_9_6_reads_what_the_lessons_before_measured(measures):
@@ -194,11 +203,12 @@ def test_a_text_tower_needs_its_picture_tower(tmp_path):
 
 
 def test_a_lesson_on_the_readers_own_picture(tmp_path):
+    # Neither dollar signs, which matplotlib might read as a formula, nor what the output cannot encode end a lesson.
     Image.new("RGB", (300, 200), "navy").save(tmp_path / "mine.png")
-    finished = run([LESSONS["9.1"], "--models", "embedded", "--image", "mine.png", "--texts", "the sea", "a cat"],
-                   tmp_path)
+    finished = run([LESSONS["9.1"], "--models", "embedded", "--image", "mine.png", "--texts", "the sea", "$_$", "海"],
+                   tmp_path, PYTHONIOENCODING="cp1252")
     assert finished.returncode == 0, finished.stderr
-    assert "mine" in finished.stdout and "'the sea'" in finished.stdout
+    assert "mine" in finished.stdout and "'the sea'" in finished.stdout and r"'\u6d77'" in finished.stdout
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
