@@ -300,7 +300,10 @@ def test_a_share_of_the_steps_is_a_whole_run(tmp_path, monkeypatch):
     # No story is told of this file: the card of weights made anew says what their runs took.
     assert cards.story(tmp_path / "tower.pt", ("tower",)).startswith(f"These weights took {loop.spent('tower')}, on ")
     monkeypatch.setattr(loop, "SHARE", 0.05)
-    with pytest.raises(SystemExit, match="of a run of more than 50 steps: delete it"):
+    with pytest.raises(SystemExit, match="of a run of 100 steps, this one has 50"):
+        loop.Run("tower", model, 1000, np.random.default_rng(0))
+    monkeypatch.setattr(loop, "SHARE", 1)  # a script by itself, after `make` on a slow CPU
+    with pytest.raises(SystemExit, match="of a run of 100 steps, this one has 1,000"):
         loop.Run("tower", model, 1000, np.random.default_rng(0))
 
 

@@ -49,9 +49,9 @@ def train_tokenizer(texts: list[str]) -> BertTokenizer:
                          model_max_length=64)
 
 
-def text_settings(tokenizer: BertTokenizer, width: int = 256, layers: int = 3) -> dict:
-    return dict(vocab_size=len(tokenizer), hidden_size=width, encoder_hidden_size=256, intermediate_size=2 * width,
-                projection_dim=256, num_hidden_layers=layers, num_attention_heads=4, max_position_embeddings=64,
+def text_settings(tokenizer: BertTokenizer) -> dict:
+    return dict(vocab_size=len(tokenizer), hidden_size=256, encoder_hidden_size=256, intermediate_size=512,
+                projection_dim=256, num_hidden_layers=3, num_attention_heads=4, max_position_embeddings=64,
                 bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.sep_token_id,
                 sep_token_id=tokenizer.sep_token_id, pad_token_id=tokenizer.pad_token_id)
 

@@ -157,9 +157,8 @@ def train_stage1(stage1: Stage1, see: Callable, tokenizer: GPT2Tokenizer, pool: 
         scenes = [decode(record) for record in records]
         false = []
         for scene in scenes:
-            other = None
-            while other is None:
-                other = falsify(scene, rng)
+            while (other := falsify(scene, rng)) is None:
+                pass
             false.append(other)
         texts, false_texts = ([f"</s>{describe(s)}</s>" for s in several] for several in (scenes, false))
         true_inputs, false_inputs = (tokenizer(t, add_special_tokens=False, padding=True, padding_side="right",

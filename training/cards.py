@@ -29,8 +29,8 @@ that is unlike all that the model was trained on.
 """, """
 `python -m training.clip`, 128 pictures a step. `clip-vision`: the vision tower sees half of the patches and learns to
 name what covers each of them and what stands leftmost and rightmost. `clip`: pairs with CLIP's contrastive loss, one
-false caption to every picture, and at half weight the texts for all nouns and the naming. `clip-text`: the text tower
-and both projections alone.
+false caption to every picture, and at half weight the comparison with it, the texts for all nouns and the naming.
+`clip-text`: the text tower and both projections alone.
 """, ("clip-vision", "clip", "clip-text")),
     "blip": ("Small BLIP", """
 A `BlipForConditionalGeneration` for teaching: the small CLIP's vision tower, which goes on learning, and a text decoder
@@ -59,8 +59,9 @@ in bf16. The second part was killed and resumed: the texts for all nouns joined 
 strong patterns and the larger share of scenes with several kinds of things at step 2,100. The text tower then learned
 other words for the places, and what Chinese puts after a thing, in 160 and 250 steps more, and other names for the
 things in another 250 and 350: half an hour on two cores of an AMD EPYC, in fp32. Each of these two trainings had two
-parts, as their steps say, and ended with the mean of the weights after both (Wortsman et al. 2022), 2 to 3 for the
-second one and 1 to 1, chosen on other scenes than the evaluation's. The loss curve ends before them.
+parts, as their steps say, and ended with the mean of the weights after both (Wortsman et al. 2022), weighted 2 to 3 in
+the first training and 1 to 1 in the second, as chosen on other scenes than the evaluation's. The loss curve ends before
+them.
 """,
     "9c3acd8d0a98": """
 These very weights had 400 steps of distillation, three minutes, and 8,000 of captions. The tower began as CLIP's after
@@ -74,8 +75,8 @@ These very weights were made in another order. The language model: 8,000 steps w
 Q-Former: it began as that of an earlier small BLIP-2, with the small CLIP's tower (stage 1: 500 steps, stage 2: 6,800);
 then, with BLIP's tower, 700, 1,950, 1,750, 300, 2,700 and 300 steps of stage 2, each with the language model of the
 time, from the last 1,350 of the 2,700 on with the present one; then 1,500 in which both answers are learned to what is
-asked about an empty picture. All from the 1,300 steps on took six hours on two cores of an AMD EPYC, in fp32; the loss
-curves show the 600 and the 1,500.
+asked about an empty picture. All from the 1,300 with many wordings on took six hours on two cores of an AMD EPYC, in
+fp32; the loss curves show the 600 and the 1,500.
 """,
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
@@ -166,13 +167,20 @@ def write_scores(readme: Path, header: str, language: int, shares: dict[str, str
     lines = [f"| {row[language]} | {', '.join(shares[name] for name in row[2])} |\n" for row in SCORES]
     text = readme.read_text(encoding="utf-8")
     table = re.compile(rf"({re.escape(header)}\n\|---\|---:\|\n)(\|.*\n)+")
-    readme.write_text(table.sub(lambda found: found[1] + "".join(lines), text), encoding="utf-8")
+    text, found = table.subn(lambda found: found[1] + "".join(lines), text)
+    if not found:
+        raise SystemExit(f"{readme} has no table that begins with {header}, so the scores were not put there.")
+    readme.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
     table = (CHECKPOINTS / "EVALUATION.md").read_text(encoding="utf-8").splitlines()
     header = [line for line in table if line.startswith(("| what", "|---"))]
     rows = [line for line in table if line.startswith("| ") and line not in header]
+    shares = {cells[1].strip(): cells[2].strip() for cells in (row.split("|") for row in rows)}
+    for_readmes = SCORES if CHECKPOINTS.is_relative_to(ROOT) else ()
+    if lacking := [name for row in for_readmes for name in row[2] if name not in shares]:
+        raise SystemExit(f"EVALUATION.md has no row {lacking[0]!r}: run python -m training.evaluate as it is, first.")
     belongs = {"blip2": [row for row in rows if "BLIP-2" in row],
                "blip": [row for row in rows if "BLIP" in row and "BLIP-2" not in row],
                "clip": [row for row in rows if "BLIP" not in row]}
@@ -189,8 +197,7 @@ def main() -> None:
             scores="\n".join([*header, *belongs[name]]))
         (CHECKPOINTS / name / "README.md").write_text(card, encoding="utf-8")
         print(f"{CHECKPOINTS / name / 'README.md'}: {parameters:,} parameters")
-    if CHECKPOINTS.is_relative_to(ROOT):
-        shares = {cells[1].strip(): cells[2].strip() for cells in (row.split("|") for row in rows)}
+    if for_readmes:
         write_scores(ROOT / "README.md", "| what | right |", 0, shares)
         write_scores(ROOT / "README_CN.md", "| 项目 | 正确率 |", 1, shares)
 

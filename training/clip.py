@@ -215,13 +215,14 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
         if false.light != "day":  # A caption may say the light alone, which must then be false as well.
             false = replace(false, light="sunset" if false.light == "night" else "night")
         return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese), scene, false
-    scene, false = in_other_words(scene, rng, in_chinese), None
-    while false is None:
-        false = falsify(scene, rng)
+    scene = in_other_words(scene, rng, in_chinese)
+    while (false := falsify(scene, rng)) is None:
+        pass
     # Another word for what is false, too; none that may be true, as "a boat" is where there is a ship and no canoe.
     there = {group.noun for group in scene.groups}
-    false = replace(false, groups=tuple(group if group.noun in there else by_another_word(
-        group, rng, in_chinese, (*scene.groups, *false.groups), kinds=False) for group in false.groups))
+    false = replace(false, groups=tuple(
+        group if group.noun in there else by_another_word(group, rng, in_chinese, kinds=False)
+        for group in false.groups))
     vary = vary_caption_chinese if in_chinese else vary_caption
     # A false caption is false only if it says what is wrong, so it says all. Half of the true ones do too, in the very
     # same words: else to say all would be a sign of falsehood.

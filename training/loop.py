@@ -27,7 +27,7 @@ class Run:
 
     Matrices are trained with Muon and everything else with AdamW: on these small models Muon reaches in four
     minutes what AdamW does not in eight. State is saved to `training/cache/NAME.pt` every two minutes; a run of
-    the same name goes on from there.
+    the same name and length goes on from there.
 
     Args:
         name: Names the files.
@@ -59,8 +59,10 @@ class Run:
         trained = max([_modified(CACHE / f"{other}.pt") for other in after], default=0)
         if _modified(self.path) > trained:
             state = torch.load(self.path, weights_only=True)
-            if state["step"] > self.steps:
-                raise SystemExit(f"{self.path} is of a run of more than {self.steps} steps: delete it to train anew.")
+            if (planned := state.get("steps", self.steps)) != self.steps:
+                raise SystemExit(f"{self.path} is of a run of {planned:,} steps, this one has {self.steps:,}: go on "
+                                 "with the share that it had (training.make --share, or TRAINING_SHARE), or delete "
+                                 "it to train anew.")
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"]):
                 optimizer.load_state_dict(saved)
@@ -108,9 +110,9 @@ class Run:
         self.seconds, self.saved = self.seconds + now - self.saved, now
         part = self.path.with_suffix(".part")
         torch.save({"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
-                    "step": step, "seconds": self.seconds, "history": self.history,
+                    "step": step, "steps": self.steps, "seconds": self.seconds, "history": self.history,
                     "rng": self.rng.bit_generator.state}, part)
-        part.rename(self.path)
+        part.replace(self.path)
 
 
 def share_of(steps: int) -> int:

@@ -1,4 +1,4 @@
-"""Make the embedded models from nothing: `python -m training.make`, in some six hours on two CPU cores.
+"""Make the embedded models from nothing: `python -m training.make`, in at most six hours on two CPU cores.
 
 Each step is a script of its own that can be run alone, and a run that was killed goes on where it was. With `--smoke`
 every step does next to nothing, in folders of its own: a test, in minutes, that all of it still works together.

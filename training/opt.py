@@ -47,10 +47,10 @@ def document(scene: Scene, rng: np.random.Generator, captions: float) -> list[tu
     captions: the share of captions; the others are dialogues.
     """
     if rng.random() < captions:
+        if rng.random() < 0.12:
+            return said_in_turn([ask_to_describe(scene, rng, chinese=bool(rng.random() < 0.4))])
         return [[(caption(scene), True)], [("a photo of", False), (f" {caption(scene)}", True)],
-                [(CHINESE_PREFIX, False), (caption_chinese(scene), True)],
-                said_in_turn([ask_to_describe(scene, rng, chinese=bool(rng.random() < 0.4))])
-                ][rng.choice(4, p=(0.45, 0.25, 0.18, 0.12))]
+                [(CHINESE_PREFIX, False), (caption_chinese(scene), True)]][rng.choice(3, p=(0.51, 0.28, 0.21))]
     return said_in_turn(dialogue(scene, rng, chinese=bool(rng.random() < 0.4)))
 
 

@@ -46,7 +46,7 @@ class Pool:
         self.shares = [shares(records) for _, records in self.parts]
         if not self.parts:
             raise SystemExit("There are no training pictures yet: run python -m training.scenes first.")
-        self.size = sum(len(records) for _, records in self.parts)
+        print(f"{sum(len(records) for _, records in self.parts):,} training pictures", flush=True)
 
     def batch(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, np.ndarray]:
         """Returns pixel values (size, 3, 112, 112), normalised, and the records of their scenes."""

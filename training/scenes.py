@@ -7,7 +7,6 @@ in words; with each comes the noun that covers each of the 7 x 7 patches that th
 
 import argparse
 import multiprocessing
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
@@ -312,8 +311,7 @@ def load_pool(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pool_parts() -> list[str]:
-    return sorted(path.name.removesuffix(".pictures.npy") for path in Path(sprites.CACHE).glob("train-*.pictures.npy")
-                  if ".part." not in path.name)
+    return sorted(path.name.removesuffix(".pictures.npy") for path in sprites.CACHE.glob("train-*.pictures.npy"))
 
 
 def main() -> None:
