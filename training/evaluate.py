@@ -132,9 +132,9 @@ def evaluate_clip(table: Table, count: int) -> None:
     clip = Embedder(CLIPModel.from_pretrained(folder, dtype=torch.float32), CLIPProcessor.from_pretrained(folder))
     score_nouns(table, clip, count)
     score_captions_apart(table, clip, count)
-    for name, styles in (("our scenes", sprites.SEEN), ("our scenes, style held out", sprites.HELD_OUT)):
+    for name, styles in (("in all styles of training", sprites.SEEN), ("in the style held out", sprites.HELD_OUT)):
         pictures, _ = draw_plain(styles, count, SEED + 4)
-        table.add(f"false alarm: {name}, flagged as out of domain", (world.distances(pictures, folder) > 1).numpy())
+        table.add(f"a scene {name} is flagged as out of domain", (world.distances(pictures, folder) > 1).numpy())
     table.add("a photograph is flagged as out of domain", (world.distances(photographs(), folder) > 1).numpy())
     table.add_time("one picture encoded", lambda: clip.see(pictures[:1]))
 

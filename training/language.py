@@ -49,7 +49,9 @@ LOOKALIKES = (
     {"pear", "avocado", "kiwi"}, {"sun", "star", "sunflower"}, {"moon", "planet", "tent"}, {"cake", "candle", "fire"},
     {"rocket", "volcano", "fire"}, {"snowman", "hat", "scarf"}, {"tree", "palm tree", "broccoli"},
     {"soccer ball", "basketball", "baseball"}, {"umbrella", "parachute"}, {"television", "laptop"},
-    {"pizza", "cheese", "tomato"}, {"hamburger", "tomato"}, {"dinosaur", "lizard", "crocodile"},
+    {"pizza", "cheese", "tomato"}, {"hamburger", "tomato", "bread", "cheese"}, {"hot dog", "bread"},
+    {"dinosaur", "lizard", "crocodile"}, {"tree", "palm tree", "apple", "maple leaf"}, {"laptop", "piano", "book"},
+    {"house", "church", "castle", "door"},
 )
 # Words that English does not count by themselves: said with a measure and never more than one a scene.
 MEASURED = {"glasses": "a pair of glasses", "jeans": "a pair of jeans", "scissors": "a pair of scissors",
@@ -59,7 +61,7 @@ MEASURED = {"glasses": "a pair of glasses", "jeans": "a pair of jeans", "scissor
 PLURALS = {"sheep": "sheep", "fish": "fish", "deer": "deer", "mouse": "mice", "maple leaf": "maple leaves",
            "cup of coffee": "cups of coffee", "glass of wine": "glasses of wine", "scarf": "scarves",
            "snowman": "snowmen", "volcano": "volcanoes", "tomato": "tomatoes", "potato": "potatoes",
-           "autumn leaf": "autumn leaves", "leaf": "leaves", "aircraft": "aircraft", "TV": "TVs", "fruit": "fruits"}
+           "autumn leaf": "autumn leaves", "leaf": "leaves", "aircraft": "aircraft"}
 CATEGORY_QUESTIONS = {"animal": ("animal", "animals", "动物"), "vehicle": ("vehicle", "vehicles", "交通工具"),
                       "food": ("food", None, "食物")}
 # In their category in the list of nouns, but nobody would say so.
@@ -234,8 +236,9 @@ def place_caption(scene: Scene, rng: np.random.Generator, chinese: bool) -> str:
         if by_light or (scene.place in LIGHTS_CHINESE and rng.random() < 0.5):
             spot = thing = light or LIGHTS_CHINESE[scene.place]
         else:  # Without its last character, 里, 上 or 下, a place is a thing: 沙滩上 is on the beach, 沙滩 the beach.
-            place = _or_alike(place, wordings.PLACES_CHINESE[scene.place], rng)
-            spot, thing = light + place, (light and f"{light}的") + place[:-1]
+            usual, place = place, _or_alike(place, wordings.PLACES_CHINESE[scene.place], rng)
+            thing = (place if len(place) > 2 else usual)[:-1]  # 水 of 水里 would say too little
+            spot, thing = light + place, (light and f"{light}的") + thing
         return str(rng.choice([spot, f"在{spot}", thing, f"{spot}的照片", f"{thing}的图片", f"{spot}拍的照片",
                                f"在{spot}拍的照片"]))
     spot = f"at {scene.light}" if by_light else where(scene, rng)
@@ -408,7 +411,8 @@ class Wording:
             name, are = _subject(group)
             one = replace(group, count=1)
             many = name if group.name in MEASURED else plural(group.word(chinese=False))
-            fields = {"are": are, "Are": are.capitalize(), "many": many,
+            uncounted = group.name in MEASURED and not group.is_plural  # "is there any bread", "are there any cars"
+            fields = {"are": are, "Are": are.capitalize(), "many": many, "Are_any": "Is" if uncounted else "Are",
                       "thing": group.word(chinese=True) if self.chinese else name, "measure": group.measure,
                       "one": (phrase_chinese if self.chinese else phrase)(one, with_colour=False)} | fields
         text = str(self.rng.choice(self.table[key])).format(**fields)
@@ -417,6 +421,8 @@ class Wording:
             text = text[0].lower() + text[1:].rstrip("?？.")
         elif chance < 0.2 and self.table is not wordings.UNSEEN[self.chinese]:
             opening = str(self.rng.choice(wordings.OPENINGS[self.chinese])).format(pic=pic)
+            if text.startswith(opening):  # 那那是什么
+                opening = ""
             text = opening + (text if opening.endswith(". ") else text[0].lower() + text[1:])
         return text
 
@@ -489,7 +495,9 @@ def _ask_what_is_beside(scene: Scene, i: int, say: Wording) -> Question:
 
 
 def _side(side: str, chinese: bool) -> dict[str, str]:
-    return {"side": SIDES_CHINESE[side] if chinese else side, "on": f"{'in' if side == 'middle' else 'on'} the {side}"}
+    on = f"{'in' if side == 'middle' else 'on'} the {side}"
+    return {"side": SIDES_CHINESE[side] if chinese else side, "on": on,
+            "on_side": on if side == "middle" else f"{on} side"}
 
 
 def _ask_where(scene: Scene, group: Group, say: Wording) -> Question:
@@ -652,6 +660,8 @@ def absent_noun(scene: Scene, rng: np.random.Generator) -> int:
     barred = present.union(*(alike for alike in LOOKALIKES if alike & present))
     if scene.place in ("sunset", "night", "sea") or scene.light != "day":
         barred |= {"sun", "star", "moon"}
+    if scene.place in ("sunset", "night") or scene.light != "day":  # painted with hills, and with streaks in the sky
+        barred |= {"mountain", "volcano", "cloud"}
     categories = {group.category for group in scene.groups} if rng.random() < 0.5 else None
     candidates = [i for i, noun in enumerate(NOUNS)
                   if noun.english not in barred and (categories is None or noun.category in categories)]
@@ -697,7 +707,7 @@ def dialogue(scene: Scene, rng: np.random.Generator, chinese: bool = False) -> l
         later.append(Question("how many", say("then count", group), _number(group, chinese)))
     if group.colour is not None:
         later.append(Question("colour", say("then colour", group, **they), _colour(group.colour, chinese)))
-    if len(scene.groups) == 2:
-        later.append(Question("what", say("else"), _name_things((scene.groups[1 - i],), chinese)))
     rng.shuffle(later)
-    return [opening, *later[:3]]
+    if len(scene.groups) == 2 and rng.random() < 0.75:  # comes last: what follows would be about the other thing
+        later[2:] = [Question("what", say("else"), _name_things((scene.groups[1 - i],), chinese))]
+    return [opening, *later]

@@ -5,9 +5,10 @@ A small language model understands the wordings that it was trained with and few
 `UNSEEN` are never trained on: in them the evaluation asks how far what was learned carries.
 
 Fields: {there} is "in the picture" in its many forms, {pic} one of its nouns; {thing} what is asked about, with the
-verb {are} or {Are}; {many} its plural, {n} it and a number, {one} it and an article, {other} another thing; {on} "on
-the left", {side} "left"; {colour} a colour, {color} the word, spelt either way; {place} "in the snow"; {light}
-"night"; {kind} "animal"; {measure} the Chinese measure word; {a} and {b} two answers to choose from.
+verb {are} or {Are}; {many} its plural, with the verb {Are_any}; {n} it and a number, {one} it and an article, {other}
+another thing; {on} "on the left", {on_side} "on the left side", {side} "left"; {colour} a colour, {color} the word,
+spelt either way; {place} "in the snow"; {light} "night"; {kind} "animal"; {measure} the Chinese measure word; {a} and
+{b} two answers to choose from.
 """
 
 PICTURES = ("picture", "image", "photo")
@@ -30,7 +31,7 @@ PLACES = {
     "plain": ("on a blank background", "on an empty background", "on a simple background"),
 }
 PLACES_CHINESE = {
-    "snow": ("雪地上", "雪里"), "beach": ("海滩上", "沙滩里"), "grass": ("草坪上", "草丛里", "草原上"),
+    "snow": ("雪地上", "雪里"), "beach": ("海滩上", "海边的沙滩上"), "grass": ("草坪上", "草丛里", "草原上"),
     "night": ("夜晚的天空下", "星空下"), "sunset": ("晚霞下", "黄昏的天空下"), "room": ("屋子里", "屋里", "家里"),
     "road": ("街道上", "公路上", "街上"), "sea": ("大海里", "海水里", "海洋里", "海上", "海面上", "水里"),
     "desert": ("沙丘上", "沙漠上"), "plain": ("空白背景上", "单色背景上"),
@@ -71,14 +72,14 @@ NAMES_CHINESE = {
     "lizard": ("壁虎",), "frog": ("小青蛙",), "fish": ("小鱼", "鱼儿"), "shark": ("大鲨鱼",), "whale": ("鲸",),
     "octopus": ("八爪鱼",), "crab": ("大螃蟹",), "lobster": ("大龙虾",), "bee": ("小蜜蜂",), "dinosaur": ("小恐龙",),
     "pear": ("梨子",), "cherries": ("车厘子",), "peach": ("水蜜桃",), "pineapple": ("凤梨",), "kiwi": ("奇异果",),
-    "tomato": ("西红柿",), "broccoli": ("花椰菜",), "potato": ("马铃薯",), "croissant": ("可颂", "羊角面包"),
+    "tomato": ("西红柿",), "potato": ("马铃薯",), "croissant": ("可颂", "羊角面包"),
     "cheese": ("芝士", "干酪"), "egg": ("蛋",), "hamburger": ("汉堡包",), "pizza": ("比萨", "比萨饼"),
     "dumpling": ("水饺",), "cake": ("生日蛋糕",), "cookie": ("饼干", "曲奇饼"), "ice cream": ("冰激凌", "雪糕"),
     "glass of wine": ("葡萄酒",), "car": ("小汽车", "轿车"), "taxi": ("的士", "计程车"), "bus": ("公共汽车", "巴士"),
     "truck": ("货车",), "fire engine": ("救火车",), "motorcycle": ("摩托",), "bicycle": ("单车", "脚踏车"),
     "train": ("列车",), "airplane": ("客机",), "helicopter": ("直升飞机",), "ship": ("大船", "邮轮"),
     "canoe": ("皮划艇",), "tree": ("大树",), "palm tree": ("椰子树",), "sunflower": ("葵花",), "rose": ("玫瑰花",),
-    "maple leaf": ("叶子", "树叶"), "mountain": ("大山", "高山"), "moon": ("月牙",), "cloud": ("云朵",),
+    "maple leaf": ("叶子", "树叶"), "mountain": ("大山", "高山"),
     "fire": ("火焰", "火苗"), "planet": ("星球",), "house": ("房屋", "小房子"), "castle": ("古堡",),
     "factory": ("厂房",), "chair": ("座椅",), "door": ("房门",), "clock": ("时钟", "钟"), "lightbulb": ("电灯泡",),
     "umbrella": ("伞",), "gift": ("礼品", "礼盒"), "teddy bear": ("玩具熊", "小熊"), "book": ("书本",),
@@ -100,7 +101,7 @@ KINDS = {
 KINDS_CHINESE = {
     "船": KINDS["boat"], "鸟": KINDS["bird"], "花": KINDS["flower"], "球": KINDS["ball"], "羊": ("sheep", "goat"),
     "车": ("car", "taxi", "bus", "truck", "fire engine", "ambulance", "police car", "racing car", "tractor",
-           "motorcycle", "scooter", "bicycle", "train"),
+           "motorcycle", "scooter", "bicycle"),  # 一列车 is no train
 }
 # Other words for day, night and sunset.
 LIGHTS = {False: {"day": ("daytime",), "night": ("nighttime",), "sunset": ("dusk",)},
@@ -131,11 +132,11 @@ ENGLISH = {
                  "What kind of {kind} {are} {there}?"),
     "category of one": ("What {kind} is this?", "Which {kind} is this?", "What kind of {kind} is this?",
                         "What {kind} is it?"),
-    "on side": ("What is {on}?", "What's {on}?", "What is {on} side?", "What do you see {on}?",
+    "on side": ("What is {on}?", "What's {on}?", "What is {on_side}?", "What do you see {on}?",
                 "What can you see {on}?", "Which thing is {on}?", "Which object is {on}?",
                 "What is {on} of the {pic}?", "What thing is {on}?", "What is there {on}?", "What is shown {on}?"),
     "category on side": ("What {kind} {are} {on}?", "Which {kind} {are} {on}?", "What {are} the {kind} {on}?",
-                         "What {kind} do you see {on}?", "What {are} the {kind} {on} side?"),
+                         "What {kind} do you see {on}?", "What {are} the {kind} {on_side}?"),
     "to the side": ("What is to the {side} of the {thing}?", "What is {side} of the {thing}?",
                     "What's to the {side} of the {thing}?", "What do you see to the {side} of the {thing}?",
                     "What is {on} of the {thing}?", "What stands to the {side} of the {thing}?",
@@ -192,7 +193,7 @@ ENGLISH = {
                  "Is the {pic} taken {place}?", "Is it {place}?", "Was it {place}?",
                  "Is this a picture taken {place}?"),
     "is light": ("Is it {light}?", "Is it {light} {there}?", "Was it {light}?", "Does the {pic} show {light}?"),
-    "is on side": ("{Are} the {thing} {on}?", "{Are} the {thing} {on} side?", "{Are} the {thing} {on} of the {pic}?",
+    "is on side": ("{Are} the {thing} {on}?", "{Are} the {thing} {on_side}?", "{Are} the {thing} {on} of the {pic}?",
                    "Is it true that the {thing} {are} {on}?",
                    "{Are} the {thing} shown {on}?", "Does the {pic} show the {thing} {on}?"),
     "is left of": ("{Are} the {thing} to the {side} of the {other}?", "{Are} the {thing} {side} of the {other}?",
@@ -201,8 +202,8 @@ ENGLISH = {
                    "{Are} the {thing} {there} to the {side} of the {other}?"),
     "is there": ("Is there {one} {there}?", "Is there {one}?", "Do you see {one}?", "Can you see {one}?",
                  "Do you see {one} {there}?", "Can you see {one} {there}?", "Does the {pic} show {one}?",
-                 "Does this {pic} show {one}?", "Is {one} {there}?", "Are there any {many}?",
-                 "Are there any {many} {there}?", "Do you see any {many}?", "Does the {pic} contain {one}?",
+                 "Does this {pic} show {one}?", "Is {one} {there}?", "{Are_any} there any {many}?",
+                 "{Are_any} there any {many} {there}?", "Do you see any {many}?", "Does the {pic} contain {one}?",
                  "Does this {pic} contain {one}?", "Does the {pic} have {one} in it?", "Is {one} shown?",
                  "Is {one} shown {there}?", "Is {one} in it?", "Can you see any {many}?", "Any {many} {there}?",
                  "Does the {pic} contain any {many}?", "Can you find {one}?", "Is it true that there is {one}?",
@@ -224,12 +225,13 @@ ENGLISH = {
     "either light": ("Is it {a} or {b}?", "Is it {a} or {b} {there}?", "Was it {a} or {b}?", "Is this {a} or {b}?"),
     "either place": ("Is this {a} or {b}?", "Is it {a} or {b}?", "Are we {a} or {b}?", "Where is this, {a} or {b}?",
                      "Was this {pic} taken {a} or {b}?", "Is the {pic} taken {a} or {b}?"),
-    "describe": ("Describe the {pic}.", "Describe this {pic}.", "Can you describe the {pic}?", "What is a caption?",
-                 "Can you describe this {pic}?", "Describe what you see.", "Write a caption.", "Caption this {pic}.",
+    "describe": ("Describe the {pic}.", "Describe this {pic}.", "Can you describe the {pic}?",
+                 "What is a good caption?", "Can you describe this {pic}?", "Describe what you see.",
+                 "Write a caption.", "Caption this {pic}.",
                  "What is happening {there}?", "What is happening?", "What's going on {there}?",
                  "Tell me about this {pic}."),
     # After a thing was spoken of: "it" and "they".
-    "then where": ("Where {are} {thing}?", "And where {are} {thing}?", "Where {are} {thing} {there}?"),
+    "then where": ("Where {are} {thing}?", "And where {are} {thing}?"),
     "then count": ("How many are there?", "How many?", "How many do you see?", "How many are {there}?",
                    "How many of them are there?"),
     "then colour": ("What {color} {are} {thing}?", "Which {color} {are} {thing}?", "And what {color} {are} {thing}?"),
@@ -289,7 +291,7 @@ CHINESE = {
     "is in place": ("{thing}在{place}吗？", "{thing}在不在{place}？", "{there}的{thing}在{place}吗？",
                     "{thing}是不是在{place}？", "{thing}是在{place}吗？"),
     "is place": ("这是在{place}吗？", "照片是在{place}拍的吗？", "这张照片是在{place}拍的吗？", "这是不是在{place}？",
-                 "这张图片是在{place}吗？", "照片是不是在{place}拍的？"),
+                 "照片是不是在{place}拍的？"),
     "is light": ("现在是{light}吗？", "这是{light}吗？", "{there}是{light}吗？", "是{light}吗？", "是不是{light}？"),
     "is on side": ("{thing}在{side}吗？", "{thing}在不在{side}？", "{thing}在图片的{side}吗？", "{thing}是在{side}吗？",
                    "{thing}是不是在{side}？", "{there}的{thing}在{side}吗？"),
@@ -320,7 +322,7 @@ CHINESE = {
     "then where": ("{thing}在哪里？", "{thing}在哪儿？", "{thing}在什么地方？", "在哪里？"),
     "then count": ("有几{measure}？", "一共有几{measure}？", "有多少{measure}？", "几{measure}？"),
     "then colour": ("{thing}是什么颜色的？", "{thing}是什么颜色？", "什么颜色？", "是什么颜色的？"),
-    "else": ("还有什么？", "{there}还有什么？", "还能看到什么？", "还有别的东西吗？", "还有什么东西？"),
+    "else": ("还有什么？", "{there}还有什么？", "还能看到什么？", "还有别的什么？", "还有什么东西？"),
 }
 UNSEEN = {
     False: {
@@ -391,7 +393,7 @@ UNSEEN = {
         "is there": ("请问有{thing}吗？", "你看见{thing}了吗？"),
         "can see": ("请问能看到{thing}吗？",),
         "is this": ("请问这是{thing}吗？",),
-        "is category": ("请问有{kind}吗？", "能看到{kind}没有？"),
+        "is category": ("请问有{kind}吗？", "有{kind}没有？"),
         "either colour": ("请问{thing}是{a}还是{b}？", "{thing}到底是{a}还是{b}？"),
         "either thing": ("请问有{a}还是{b}？", "看到的是{a}还是{b}？"),
         "either this": ("请问这是{a}还是{b}？", "这到底是{a}还是{b}？"),
