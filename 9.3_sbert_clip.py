@@ -252,7 +252,7 @@ began = time.perf_counter()
 embedded = index.update(own or paths, embed_files)
 if not index.paths:
     raise UserError(f"None of the pictures in {options.images} can be opened: save them as JPEG or PNG.")
-lesson.check([images.Sample(path.stem, path) for path in index.paths[:100]] if own else [])  # 100 tell
+lesson.check([images.Sample(path.stem, path) for path in index.paths[:100]] if own else [])  # a hundred are enough
 print(f"   {index.file} holds {len(index.paths)} pictures: {embedded} embedded in {time.perf_counter() - began:.2f} s")
 began = time.perf_counter()
 again = ImageIndex(index.file, index.probe).update(index.paths, embed_files)

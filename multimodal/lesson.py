@@ -3,6 +3,7 @@
 import argparse
 import errno
 import gc
+import io
 import json
 import os
 import shlex
@@ -94,7 +95,7 @@ class Lesson:
 
     def start(self) -> argparse.Namespace:
         """Read the options, make the output folder and print the title."""
-        if not in_notebook():
+        if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
             sys.stdout.reconfigure(errors="backslashreplace")  # where it cannot take Chinese, as in a pipe on Windows
         # A notebook's own arguments are not for the lesson.
         self.options = self.parser.parse_args([] if in_notebook() else None)
