@@ -17,6 +17,7 @@ import re
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
 from multimodal import catalog, figures, images, metrics
 from multimodal.lesson import Lesson
+from multimodal.words import article
 
 import numpy as np
 import torch
@@ -95,11 +96,6 @@ lesson.save(figures.similarity_heatmap(matrix.numpy(), [pictures[i].image for i 
 
 
 # %%
-def article(words: str) -> str:
-    """The words with "a" or "an" before them."""
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
-
-
 def zero_shot(embeddings: torch.Tensor, answers: list[int], prompts: list[list[str]]):
     """The accuracy of each template and of their ensemble, and the ensemble's probabilities (pictures, classes).
 

@@ -18,7 +18,7 @@ import warnings
 from multimodal import catalog, figures, images, reader
 from multimodal.hardware import median_seconds, peak_memory, readable_size
 from multimodal.lesson import Lesson, progress
-from multimodal.metrics import names_noun
+from multimodal.words import names_noun
 
 import torch
 from PIL import Image

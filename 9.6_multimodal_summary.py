@@ -18,7 +18,8 @@ from functools import partial
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
 from multimodal import UserError, catalog, figures, hardware, images, reader
 from multimodal.lesson import Lesson, progress
-from multimodal.metrics import names_noun, precision_and_recall
+from multimodal.metrics import precision_and_recall
+from multimodal.words import article, names_noun
 
 import numpy as np
 import torch
@@ -213,8 +214,7 @@ lesson.step("Side by side: which model names the thing?")
 gallery = images.gallery()
 alone = [sample for sample in gallery if len(sample.objects) == 1 and sample.objects[0]["count"] == 1]
 nouns = sorted({thing["noun"] for sample in gallery for thing in sample.objects})
-prompts = [f"a photo of {'an' if noun[0] in 'aeiou' else 'a'} {noun}" for noun in nouns]
-noun_embeddings = embed_texts(prompts)
+noun_embeddings = embed_texts(prompts := [f"a photo of {article(noun)}" for noun in nouns])
 contestants = {  # the three that are loaded already, and those that --model names
     clip_choice.name: lambda: [nouns[i] for i in (torch.stack(in_batches(embed_pictures, alone, clip_choice))
                                                   @ noun_embeddings.T).argmax(-1)],

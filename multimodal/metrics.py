@@ -78,11 +78,3 @@ def best_threshold(scores: np.ndarray, right: np.ndarray) -> float:
         return 2 * precision * recall / max(precision + recall, 1e-12)
 
     return float(max(np.unique(scores[right]), key=f1))  # between two right ones, precision only falls
-
-
-def names_noun(text: str, noun: str) -> bool:
-    """Whether an English text names a thing, one or many: "two mice" names a mouse, "cups of tea" a cup of tea."""
-    head, of, rest = noun.partition(" of ")
-    forms = {head, f"{head}s", f"{head}es", f"{head[:-1]}ies", f"{head[:-1]}ves", head.replace("man", "men"),
-             "mice" if head == "mouse" else head}
-    return bool(re.search(rf"\b({'|'.join(forms)}){of}{rest}\b", text.lower()))

@@ -110,13 +110,13 @@ def test_yes_and_no_are_as_likely_and_true(chinese):
     rng = np.random.default_rng(4)
     polar = [(scene, question) for scene in scenes(3000, groups=1)
              for question in language.questions(scene, rng, chinese) if question.kind == "yes/no"]
-    yes = np.mean([question.answer in ("yes", *language.NO_CHINESE) for _, question in polar])
+    yes = np.mean([question.answer in ("yes", *wordings.NO_CHINESE) for _, question in polar])
     assert 0.46 < yes < 0.54
     wrong = 0
     for scene, question in polar:
         group = scene.groups[0]
         name = group.chinese if chinese else group.name
-        says_yes = question.answer in ("yes", *language.NO_CHINESE)
+        says_yes = question.answer in ("yes", *wordings.NO_CHINESE)
         for i, colour in enumerate(language.COLOURS_CHINESE if chinese else language.COLOURS):
             if f" {colour} {name}" in question.text or f"{name}是{colour}" in question.text:
                 wrong += says_yes != (i == group.colour)

@@ -30,16 +30,18 @@ from transformers import (
 )
 
 from .clip import VISION
-from .language import NO_CHINESE, Scene, describe, falsify, questions
+from .language import Scene, describe, falsify, questions
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .opt import document, encode, halves, said_in_turn
 from .pictures import Pool, normalise
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
+from .wordings import NO_CHINESE
 
 QUERIES, WIDTH, BATCH = 16, 256, 64
 TOWER = Blip2VisionConfig(**VISION, layer_norm_eps=1e-5)
 BLANK = 0.15  # the share of scenes of which stage 2 shows an empty picture instead
+PLAIN = 0.25  # the share of stage 2, its last part, whose drawings are not distorted: that can make them look alike
 CAPTIONS = 0.6  # their share in stage 2: they say all that is in the picture, a question asks for one thing
 
 
@@ -195,17 +197,17 @@ def ask_the_blind(scene: Scene, rng: np.random.Generator) -> list[list[tuple[str
     return [said_in_turn([replace(turn, answer=answer)]) for answer in (turn.answer, other[turn.answer])]
 
 
-def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, tokenizer: GPT2Tokenizer, pool: Pool,
-                 steps: int, rng: np.random.Generator) -> None:
-    """Learn to caption and to answer through the frozen language model.
+def train_stage2(stage2: Stage2, see: Callable, language_model: OPTForCausalLM, tokenizer: GPT2Tokenizer,
+                 distorted: Pool, plain: Pool, steps: int, rng: np.random.Generator) -> None:
+    """Learn to caption and to answer through the frozen language model, in the end in view of drawings as they are.
 
     Of an empty picture, of any one colour, questions with yes or no are asked all the same, and both answers are to be
     learned: where nothing can be seen, no wording of a question should make one likelier.
     """
     run = Run("blip2-stage2", stage2, steps, rng, matrix_rate=0.006, other_rate=1e-3, after=("blip2-stage1",))
     words, speak = language_model.get_input_embeddings(), speed_up(stage2)
-    for _ in run:
-        pixels, records = pool.batch(BATCH, rng)
+    for step in run:
+        pixels, records = (distorted if step < (1 - PLAIN) * run.steps else plain).batch(BATCH, rng)
         scenes, hidden = [decode(record) for record in records], rng.random(BATCH) < BLANK
         pixels[torch.from_numpy(hidden)] = normalise(torch.from_numpy(rng.integers(256, size=(hidden.sum(), 1, 1, 3))))
         said = [ask_the_blind(scene, rng) if blind else [document(scene, rng, CAPTIONS)]
@@ -257,7 +259,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
 
-    pool, tower = Pool(), finished_tower()
+    pool, plain, tower = Pool(), Pool("plain"), finished_tower()
     see = seen_by(tower)
     tokenizer = GPT2Tokenizer.from_pretrained(CACHE / "opt")
     stage1 = Stage1(tokenizer)
@@ -271,7 +273,7 @@ def main() -> None:
     # The text side of the Q-Former has done its work; the rest goes on.
     carried = {k: v for k, v in stage1.qformer.state_dict().items() if k in stage2.qformer.state_dict()}
     stage2.qformer.load_state_dict(carried)
-    train_stage2(stage2, see, language_model, tokenizer, pool, options.stage2_steps, rng)
+    train_stage2(stage2, see, language_model, tokenizer, pool, plain, options.stage2_steps, rng)
 
     save(stage2, tower, language_model, tokenizer)
     draw_losses(CHECKPOINTS / "blip2", "opt", "blip2-stage1", "blip2-stage2")

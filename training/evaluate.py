@@ -24,7 +24,8 @@ from transformers import (
 )
 
 from multimodal import world
-from multimodal.metrics import is_right, names_noun, recall_at
+from multimodal.metrics import is_right, recall_at
+from multimodal.words import names_noun
 
 from . import sprites
 from .backgrounds import PLACES
@@ -33,7 +34,6 @@ from .language import (
     COLOURS,
     COLOURS_CHINESE,
     LIGHTS_CHINESE,
-    NO_CHINESE,
     PLACE_PHRASES,
     PLACES_CHINESE,
     QUESTION_KINDS,
@@ -52,6 +52,7 @@ from .language import (
 from .loop import CHECKPOINTS, cpu_name
 from .scenes import draw_plain
 from .sprites import NOUNS
+from .wordings import NO_CHINESE
 from .world import photographs
 
 SEED = 20_261_124  # taken when the choices about pictures had been made, in view of other scenes

@@ -4,9 +4,12 @@ A scene is one to three groups of objects in a row, from left to right, in a pla
 follows from that description, so every caption is true and every answer is right by construction.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
+
+from multimodal.words import article
 
 from . import wordings
 from .backgrounds import OUTDOOR
@@ -24,8 +27,6 @@ PLACES_CHINESE = {"snow": "雪地里", "beach": "沙滩上", "grass": "草地上
 LIGHTS_CHINESE = {"day": "", "night": "夜晚", "sunset": "日落时分"}
 SIDES = {1: ("",), 2: ("left", "right"), 3: ("left", "middle", "right")}
 SIDES_CHINESE = {"left": "左边", "middle": "中间", "right": "右边"}
-# Chinese answers yes or no by repeating the verb of the question.
-NO_CHINESE = {"是": "不是", "有": "没有", "在": "不在", "能": "不能"}
 LIGHT_NAMES = {"day": ("day", "白天"), "night": ("night", "夜晚"), "sunset": ("sunset", "日落时分")}
 INSIDE = {False: (("indoors", "outdoors"), ("inside", "outside")), True: (("室内", "室外"), ("室内", "户外"))}
 CHINESE_PREFIX = "一张照片："  # a caption that begins so goes on in Chinese
@@ -145,10 +146,6 @@ class Question:
     kind: str
     text: str
     answer: str
-
-
-def article(words: str) -> str:
-    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
 
 
 def plural(noun: str) -> str:
@@ -609,9 +606,11 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
             form = "is this"
         elif chinese and rng.random() < 0.2:
             form = "can see"
-    verb = wordings.VERBS[form]
-    yes, no = (verb, NO_CHINESE[verb]) if chinese else ("yes", "no")
-    return Question("yes/no", say(form, group, **fields), yes if truth else no)
+    text, yes, no = say(form, group, **fields), "yes", "no"
+    if chinese:
+        yes = next(verb for sign, verb in wordings.VERBS.items() if re.search(sign, text))
+        no = wordings.NO_CHINESE[yes]
+    return Question("yes/no", text, yes if truth else no)
 
 
 def _ask_either_or(scene: Scene, group: Group, say: Wording) -> Question:

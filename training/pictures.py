@@ -39,14 +39,14 @@ def shares(records: np.ndarray) -> np.ndarray:
 
 
 class Pool:
-    """All rendered training scenes; `batch` draws some, half of them mirrored, with changes of light."""
+    """All rendered training scenes of a kind; `batch` draws some, half of them mirrored, with changes of light."""
 
-    def __init__(self):
-        self.parts = [load_pool(name) for name in pool_parts()]
+    def __init__(self, kind: str = "train"):
+        self.parts = [load_pool(name) for name in pool_parts(kind)]
         self.shares = [shares(records) for _, records in self.parts]
         if not self.parts:
             raise SystemExit("There are no training pictures yet: run python -m training.scenes first.")
-        print(f"{sum(len(records) for _, records in self.parts):,} training pictures", flush=True)
+        print(f"{sum(len(records) for _, records in self.parts):,} training pictures ({kind})", flush=True)
 
     def batch(self, size: int, rng: np.random.Generator) -> tuple[torch.Tensor, np.ndarray]:
         """Returns pixel values (size, 3, 112, 112), normalised, and the records of their scenes."""

@@ -1,6 +1,6 @@
 """Scenes: pictures of one to three objects in a place, with all there is to say about them, from a seed.
 
-`python -m training.scenes` renders the pool of training pictures once (about six minutes on two cores);
+`python -m training.scenes` renders the pool of training pictures once (about eight minutes on two cores);
 every model of the chapter learns from it. `Scene`s keep what is true of a picture, and `language` says it
 in words; with each comes the noun that covers each of the 7 x 7 patches that the vision tower sees.
 """
@@ -291,8 +291,11 @@ def decode(record: np.void) -> Scene:
 
 
 def render_pool(count: int, seed: int, name: str) -> None:
-    """Render `count` scenes to cache/NAME.pictures.npy, uint8 (count, 112, 112, 3), and cache/NAME.records.npy."""
-    maker, rng = SceneMaker(sprites.SEEN, augment=True), np.random.default_rng(seed)
+    """Render `count` scenes to cache/NAME.pictures.npy, uint8 (count, 112, 112, 3), and cache/NAME.records.npy.
+
+    Those of a name that begins with "plain" are drawn without distortions.
+    """
+    maker, rng = SceneMaker(sprites.SEEN, augment=name.startswith("train")), np.random.default_rng(seed)
     pictures = np.lib.format.open_memmap(sprites.CACHE / f"{name}.pictures.part.npy", mode="w+", dtype=np.uint8,
                                          shape=(count, PICTURE_SIZE, PICTURE_SIZE, 3))
     records = np.zeros(count, RECORD)
@@ -310,19 +313,22 @@ def load_pool(name: str) -> tuple[np.ndarray, np.ndarray]:
             np.load(sprites.CACHE / f"{name}.records.npy"))
 
 
-def pool_parts() -> list[str]:
-    return sorted(path.name.removesuffix(".pictures.npy") for path in sprites.CACHE.glob("train-*.pictures.npy"))
+def pool_parts(kind: str = "train") -> list[str]:
+    """The names of the rendered parts: "train", distorted, or "plain"."""
+    return sorted(path.name.removesuffix(".pictures.npy") for path in sprites.CACHE.glob(f"{kind}-*.pictures.npy"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Render the pool of training pictures.")
-    parser.add_argument("--parts", type=int, default=16, help="how many files (default 16)")
+    parser.add_argument("--parts", type=int, default=16, help="how many files (default 16), and a quarter as many of "
+                        "plain ones")
     parser.add_argument("--size", type=int, default=20_000, help="scenes in each file (default 20000)")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     sprites.load()
     wanted = [(options.size, 1000 + i, f"train-{i:02d}") for i in range(options.parts)]
-    wanted = [part for part in wanted if part[2] not in pool_parts()]
+    wanted += [(options.size, 2000 + i, f"plain-{i:02d}") for i in range(max(1, options.parts // 4))]
+    wanted = [part for part in wanted if part[2] not in pool_parts() + pool_parts("plain")]
     with multiprocessing.Pool(options.processes) as pool:
         for i, _ in enumerate(pool.imap_unordered(_render_part, wanted), 1):
             print(f"{i} of {len(wanted)} parts rendered", flush=True)
