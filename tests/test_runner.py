@@ -288,12 +288,14 @@ def test_peak_memory_and_seconds_are_those_of_each_lesson(chapter):
     ("sys.exit(2 ** 40 + 3)", "exit code 3, see its output above"),
     ('print("half a line", end="")\nsys.exit(-1)', "exit code 255, see its output above"),
 ])
-def test_the_table_says_why_a_lesson_failed(chapter, body, sentence):
+def test_the_table_says_why_a_lesson_failed(chapter_of_each_platform, body, sentence):
+    chapter = chapter_of_each_platform
     chapter.lesson(2, body)
     run = chapter.run("2-3")
     assert run.returncode == 1
     rows = table_of(run.stdout)
-    assert sentence in rows["9.2"][-1]
+    # Without a fork the runner knows the exit code alone.
+    assert (sentence if chapter.forks() else "see its output above") in rows["9.2"][-1]
     assert rows["9.3"][0] == "succeeded"
     assert "Traceback" not in run.stderr
     if "exit code" not in sentence:

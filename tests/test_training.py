@@ -127,6 +127,20 @@ def test_yes_and_no_are_as_likely_and_true(chinese):
     assert wrong == 0
 
 
+def test_chinese_repeats_the_verb_of_the_question():
+    rng, seen = np.random.default_rng(6), set()
+    verbs = {"是不是": ("是", "不是"), "有没有": ("有", "没有"), "在不在": ("在", "不在"), "能不能": ("能", "不能"),
+             "看到": ("看到了", "没看到"), "看见": ("看见了", "没看见"), "只有": ("是", "不是")}
+    for scene in scenes(2000, groups=2):
+        for question in language.questions(scene, rng, chinese=True):
+            sign = next((sign for sign in verbs if sign in question.text and (
+                not sign.startswith("看") or "了吗" in question.text)), None)
+            if question.kind == "yes/no" and sign and "对吗" not in question.text:
+                assert question.answer in verbs[sign], question
+                seen.add(question.answer)
+    assert seen == {answer for pair in verbs.values() for answer in pair}
+
+
 @pytest.mark.parametrize("chinese", [False, True])
 def test_a_question_of_two_answers_has_the_right_one_in_either_place(chinese):
     rng, first = np.random.default_rng(9), []
