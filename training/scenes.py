@@ -328,7 +328,8 @@ def main() -> None:
     sprites.load()
     wanted = [(options.size, 1000 + i, f"train-{i:02d}") for i in range(options.parts)]
     wanted += [(options.size, 2000 + i, f"plain-{i:02d}") for i in range(max(1, options.parts // 4))]
-    wanted = [part for part in wanted if part[2] not in pool_parts() + pool_parts("plain")]
+    rendered = pool_parts() + pool_parts("plain")
+    wanted = [part for part in wanted if part[2] not in rendered]
     with multiprocessing.Pool(options.processes) as pool:
         for i, _ in enumerate(pool.imap_unordered(_render_part, wanted), 1):
             print(f"{i} of {len(wanted)} parts rendered", flush=True)
