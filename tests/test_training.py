@@ -229,7 +229,7 @@ def test_wordings_that_are_not_trained_on_are_kept_apart():
     for scene in scenes(300):
         for chinese in (False, True):
             asked = [question.text.lower().strip("?？.") for question in language.dialogue(scene, rng, chinese)]
-            assert not any(text.startswith(("number of", "does it show", "tell me the", "请问")) for text in asked)
+            assert not any(text.startswith(("number of", "does it show", "tell me", "请问")) for text in asked)
 
 
 @pytest.mark.parametrize("everything", [False, True])

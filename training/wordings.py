@@ -175,7 +175,7 @@ ENGLISH = {
              "Where in the {pic} {are} the {thing}?", "On which side of the {pic} {are} the {thing}?",
              "Which side of the {pic} {are} the {thing} on?",
              "On what side of the {pic} {are} the {thing}?", "Which side {are} the {thing}?",
-             "Tell me which side the {thing} {are} on.", "What side of the {pic} {are} the {thing} on?",
+             "Please tell me which side the {thing} {are} on.", "What side of the {pic} {are} the {thing} on?",
              "The {thing}: which side?", "Towards which side {are} the {thing}?"),
     "left or right": ("{Are} the {thing} on the left or on the right?", "{Are} the {thing} on the left or the right?",
                       "{Are} the {thing} left or right?", "{Are} the {thing} on the left or on the right side?",
