@@ -56,7 +56,7 @@ def caption(model: torch.nn.Module, pictures: list[Image.Image], beginning: str 
     text = {"text": [beginning] * len(pictures)} if beginning else {}
     inputs = processor(images=pictures, return_tensors="pt", **text).to(choice.device, model.dtype)
     output = model.generate(**inputs, max_new_tokens=30, **{"do_sample": False, **how})
-    return [written.removeprefix(beginning).strip()
+    return [written.removeprefix(beginning.lower()).strip()  # the tokenizer knows small letters only
             for written in processor.batch_decode(output, skip_special_tokens=True)]
 
 

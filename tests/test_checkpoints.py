@@ -52,6 +52,30 @@ def test_clip_names_what_is_there():
     assert right / len(SINGLE) > 0.8  # chance is below 2%
 
 
+@pytest.mark.parametrize("form", ["{a} left of {b}", "on the right is {b}, on the left is {a}", "{b}在{a}的右边",
+                                  "右边有{b}，左边有{a}"])
+def test_clip_tells_left_from_right_however_it_is_said(form):
+    import torch
+    from transformers import CLIPModel, CLIPProcessor
+
+    from training.language import Group, phrase, phrase_chinese
+    from training.sprites import NOUNS
+
+    names = [noun.english for noun in NOUNS]
+    pairs = [sample for sample in GALLERY if len(sample.objects) == 2]
+    say = phrase if form.isascii() else phrase_chinese
+    said = [[say(Group(names.index(thing["noun"]), thing["count"]), False) for thing in sample.objects]
+            for sample in pairs]
+    texts = [form.format(a=a, b=b) for left, right in said for a, b in ((left, right), (right, left))]
+    model = CLIPModel.from_pretrained(folder("clip"), dtype=torch.float32).eval()
+    processor = CLIPProcessor.from_pretrained(folder("clip"))
+    with torch.inference_mode():
+        logits = model(**processor(text=texts, images=[sample.image for sample in pairs], return_tensors="pt",
+                                   padding=True)).logits_per_image
+    right = sum((logits[i, 2 * i] > logits[i, 2 * i + 1]).item() for i in range(len(pairs)))
+    assert right / len(pairs) > 0.9  # chance is 50%
+
+
 def test_clip_is_a_sentence_transformer():
     import torch
     from sentence_transformers import SentenceTransformer
@@ -75,6 +99,13 @@ def test_blip_names_what_is_there():
     captions = processor.batch_decode(output, skip_special_tokens=True)
     right = sum(sample.objects[0]["noun"] in caption for sample, caption in zip(SINGLE, captions))
     assert right / len(SINGLE) > 0.8
+    for beginning in ("a photo of", "this is", "I see"):
+        with torch.inference_mode():
+            output = model.generate(**processor(images=[s.image for s in SINGLE], text=[beginning] * len(SINGLE),
+                                                return_tensors="pt"), max_new_tokens=30)
+        going_on = processor.batch_decode(output, skip_special_tokens=True)
+        same = sum(f"{beginning.lower()} {caption}" == text for caption, text in zip(captions, going_on))
+        assert same / len(SINGLE) > 0.8
 
 
 def test_blip2_answers_what_it_sees():

@@ -1,6 +1,7 @@
 """What the embedded models are trained with: captions that are true, false ones that are not, runs that go on."""
 
 import os
+import re
 import time
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from training import backgrounds, cards, clip, language, loop, make, opt, pictures, wordings
+from training import backgrounds, captions, cards, clip, language, loop, make, opt, pictures, questions, wordings
 from training.language import Group, Scene
 from training.scenes import RECORD, decode, encode
 from training.sprites import NOUNS
@@ -36,7 +37,7 @@ def test_a_false_caption_is_false_in_one_respect(how):
     rng = np.random.default_rng(2)
     found = 0
     for scene in scenes(200):
-        false = language.falsify(scene, rng, how)
+        false = captions.falsify(scene, rng, how)
         if false is None:
             continue
         found += 1
@@ -52,20 +53,83 @@ def test_true_and_false_captions_are_worded_alike(how):
     """Else the wording would give away which is which."""
     rng = np.random.default_rng(4)
     for seed, scene in enumerate(scenes(200)):
-        false = language.falsify(scene, rng, how)
+        false = captions.falsify(scene, rng, how)
         if false is None:
             continue
-        for vary, say in ((language.vary_caption, language.phrase), (language.vary_caption_chinese,
+        for vary, say in ((captions.vary_caption, language.phrase), (captions.vary_caption_chinese,
                                                                      language.phrase_chinese)):
             texts = []
             for said in (scene, false):
-                text = vary(said, np.random.default_rng(seed), complete=True)
+                text = spelled_out(vary(said, np.random.default_rng(seed), complete=True))
                 for group in said.groups:
-                    words = say(group, language.colour_is_worth_saying(group))
+                    words = spelled_out(say(group, language.colour_is_worth_saying(group)))
                     assert words in text
                     text = text.replace(words, "_")
-                texts.append(text.replace("there are", "there is").replace("these are", "this is"))
+                for many, one in (("these are", "this is"), (" are", " is")):
+                    text = text.replace(many, one)
+                texts.append(text)
             assert texts[0] == texts[1]
+
+
+def spelled_out(text: str) -> str:
+    """A caption without what its colours and numbers may be shortened to: 红汽车, "2 dogs"."""
+    return re.sub("色的?", "", text).replace("2 ", "two ").replace("3 ", "three ")
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+@pytest.mark.parametrize("how", captions.FALSIFICATIONS)
+def test_a_caption_of_one_thing_tells_what_the_false_one_gets_wrong(how, chinese):
+    rng, asked = np.random.default_rng(7), 0
+    sides = {"left": "左", "middle": "中", "right": "右"} if chinese else dict(zip(*[("left", "middle", "right")] * 2))
+    for scene in scenes(300):
+        scene = captions.in_other_words(scene, rng, chinese)
+        false = captions.falsify(scene, rng, how)
+        if false is None:
+            continue
+        asked += 1
+        bare = how not in ("count", "colour") and asked % 2 == 0
+        *texts, i, j = captions.pair_of_one(scene, false, how, rng, chinese, 0.5, bare)
+        group, other = scene.groups[i], false.groups[j]
+        assert texts[0] != texts[1]
+        if how == "order":  # another thing in the same place, or the same thing elsewhere
+            assert i == j or group == other
+            for text, place in zip(texts, (i, j)):
+                side = language.SIDES[len(scene.groups)][place]
+                assert [name for name, sign in sides.items() if sign in text] == [side]
+        else:
+            assert i == j and (group != other) == (how != "place")
+        for thing, text in zip((group, other), texts):
+            assert thing.word(chinese) in text or language.plural(thing.word(chinese)) in text
+    assert asked > 20
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_captions_kept_for_the_evaluation_are_not_trained_on(chinese):
+    """The forms are compared with their sides in them: "on the left" is a form of {on}."""
+    def spoken(tables):
+        return {form.format(a="A", b="B", c="C", is_a="is", is_b="is", is_c="is", **language.side_fields(side, chinese))
+                for table in tables for forms in table.values() for form in forms for side in ("left", "right")}
+
+    seen = (wordings.SENTENCES_CHINESE,) if chinese else (wordings.SENTENCES, wordings.PHRASES)
+    assert not spoken(seen) & spoken([wordings.UNSEEN_SENTENCES[chinese]])
+    rng = np.random.default_rng(5)
+    signs = ("能看到", "就在", "在.边的是") if chinese else ("can be seen", "you can see", "right: .*left: ")
+    for scene in scenes(300):
+        true, false, *_ = clip.caption_pair(scene, rng, float(chinese), 0.5, False)
+        assert not any(re.search(sign, text) for sign in signs for text in (true, false))
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_a_false_caption_names_nothing_that_may_be_there(chinese):
+    rng, kinds = np.random.default_rng(9), 0
+    for scene in scenes(600):
+        true, false, told, told_falsely = clip.caption_pair(scene, rng, float(chinese), 0.5, False)
+        there = {group.name for group in scene.groups}
+        assert true != false
+        for group in told_falsely.groups:
+            assert group.name in there or not group.meanings & there
+            kinds += group.name not in there and len(group.meanings) > 1
+    assert kinds > 5
 
 
 def test_a_false_place_is_no_place_or_light_of_the_scene():
@@ -81,7 +145,7 @@ def test_a_false_place_is_no_place_or_light_of_the_scene():
 
 def test_no_false_caption_counts_more_things_than_a_scene_holds():
     rng = np.random.default_rng(5)
-    false = [language.falsify(scene, rng, "count") for scene in scenes(200)]
+    false = [captions.falsify(scene, rng, "count") for scene in scenes(200)]
     assert max(sum(group.count for group in scene.groups) for scene in false if scene) == 3
 
 
@@ -90,12 +154,12 @@ def test_questions_are_answered_from_the_scene(chinese):
     def words(group: Group) -> list[str]:
         several = [group] + [replace(group, called=word) for word, nouns in language._MEANINGS.items()
                              if group.name in nouns and word.isascii() != chinese]
-        return [one.word(chinese=True) if chinese else language._subject(one)[0] for one in several]
+        return [one.word(chinese=True) if chinese else language.subject(one)[0] for one in several]
 
     rng, asked = np.random.default_rng(3), 0
     for scene in scenes(200, groups=2):
-        for question in language.questions(scene, rng, chinese):
-            assert question.kind in language.QUESTION_KINDS and question.answer
+        for question in questions.questions(scene, rng, chinese):
+            assert question.kind in questions.QUESTION_KINDS and question.answer
             if question.kind == "side":
                 # The longest word in the question is what it is about: a hot dog, not a dog.
                 _, about = max((len(word), side) for side, group in enumerate(scene.groups) for word in words(group)
@@ -109,7 +173,7 @@ def test_questions_are_answered_from_the_scene(chinese):
 def test_yes_and_no_are_as_likely_and_true(chinese):
     rng = np.random.default_rng(4)
     polar = [(scene, question) for scene in scenes(3000, groups=1)
-             for question in language.questions(scene, rng, chinese) if question.kind == "yes/no"]
+             for question in questions.questions(scene, rng, chinese) if question.kind == "yes/no"]
     yes = np.mean([question.answer in ("yes", *wordings.NO_CHINESE) for _, question in polar])
     assert 0.46 < yes < 0.54
     wrong = 0
@@ -121,7 +185,7 @@ def test_yes_and_no_are_as_likely_and_true(chinese):
             if f" {colour} {name}" in question.text or f"{name}是{colour}" in question.text:
                 wrong += says_yes != (i == group.colour)
         for number in (2, 3):
-            said = language._number(language.Group(group.noun, number), chinese)
+            said = language.number_word(language.Group(group.noun, number), chinese)
             if f" {said} " in question.text or f"有{said}{name}" in question.text:
                 wrong += says_yes != (number == group.count)
     assert wrong == 0
@@ -132,7 +196,7 @@ def test_chinese_repeats_the_verb_of_the_question():
     verbs = {"是不是": ("是", "不是"), "有没有": ("有", "没有"), "在不在": ("在", "不在"), "能不能": ("能", "不能"),
              "看到": ("看到了", "没看到"), "看见": ("看见了", "没看见"), "只有": ("是", "不是")}
     for scene in scenes(2000, groups=2):
-        for question in language.questions(scene, rng, chinese=True):
+        for question in questions.questions(scene, rng, chinese=True):
             sign = next((sign for sign in verbs if sign in question.text and (
                 not sign.startswith("看") or "了吗" in question.text)), None)
             if question.kind == "yes/no" and sign and "对吗" not in question.text:
@@ -147,15 +211,15 @@ def test_a_question_of_two_answers_has_the_right_one_in_either_place(chinese):
     colours = language.COLOURS_CHINESE if chinese else language.COLOURS
     for scene in scenes(600, groups=1):
         group, = scene.groups
-        question, = (q for q in language.questions(scene, rng, chinese) if q.kind == "either/or")
+        question, = (q for q in questions.questions(scene, rng, chinese) if q.kind == "either/or")
         before, _, after = question.text.rstrip("?？").rpartition("还是" if chinese else " or ")
         assert (question.answer in before) != (question.answer in after), question
         first.append(question.answer in before)
         if question.answer in colours:
             assert question.answer == colours[group.colour]
         elif question.answer in (language.NUMBERS if not chinese else [n + group.measure for n in "一两三"]):
-            assert question.answer == language._number(group, chinese)
-        elif question.answer in sum(language.INSIDE[chinese], ()):
+            assert question.answer == language.number_word(group, chinese)
+        elif question.answer in sum(questions.INSIDE[chinese], ()):
             assert (question.answer in ("indoors", "inside", "室内")) == (scene.place == "room")
     assert 0.4 < np.mean(first) < 0.6
 
@@ -167,7 +231,7 @@ def test_categories_are_asked_of_and_counted():
     rng, asked = np.random.default_rng(12), {}
     for groups in ((cats, duck), (cats, car), (teddy, car)):
         for _ in range(800):
-            for question in language.questions(Scene(groups, "grass"), rng):
+            for question in questions.questions(Scene(groups, "grass"), rng):
                 text = question.text.lower().rstrip("?.")
                 if "animals" in text and question.kind in ("how many", "yes/no"):
                     asked.setdefault((groups, question.kind), set()).add(question.answer)
@@ -180,29 +244,29 @@ def test_what_is_beside_and_what_is_of_a_colour(chinese):
     names = [noun.english for noun in NOUNS]
     cat, car, key = (Group(names.index(name), 1, colour) for name, colour in (("cat", 0), ("car", 4), ("key", 2)))
     scene, rng = Scene((cat, car, key), "grass"), np.random.default_rng(13)
-    say = language.Wording(scene, rng, chinese)
-    said = {language._ask_what_is_beside(scene, 0, say).answer for _ in range(50)}
-    assert said == {language._name_things((car,), chinese)}
-    said = {language._ask_what_is_beside(scene, 1, say).answer for _ in range(90)}
-    assert said == {language._name_things(groups, chinese) for groups in ((cat,), (key,), (cat, key))}
+    say = questions.Wording(scene, rng, chinese)
+    said = {questions._ask_what_is_beside(scene, 0, say).answer for _ in range(50)}
+    assert said == {questions._name_things((car,), chinese)}
+    said = {questions._ask_what_is_beside(scene, 1, say).answer for _ in range(90)}
+    assert said == {questions._name_things(groups, chinese) for groups in ((cat,), (key,), (cat, key))}
     colours = language.COLOURS_CHINESE if chinese else language.COLOURS
     for _ in range(300):
-        for question in language.questions(scene, rng, chinese):
+        for question in questions.questions(scene, rng, chinese):
             for group in scene.groups:
                 if question.kind == "what" and colours[group.colour] in question.text:
-                    assert question.answer == language._name_things((group,), chinese)
+                    assert question.answer == questions._name_things((group,), chinese)
 
 
 @pytest.mark.parametrize("chinese", [False, True])
 def test_another_word_means_nothing_else_in_the_scene(chinese):
     nouns = {noun.english: noun.chinese if chinese else noun.english for noun in NOUNS}
-    names, kinds = ((wordings.NAMES_CHINESE, wordings.KINDS_CHINESE) if chinese else (wordings.NAMES, wordings.KINDS))
+    names, kinds = wordings.NAMES_CHINESE if chinese else wordings.NAMES, language.CAPTION_KINDS[chinese]
     words = [word for several in names.values() for word in several] + list(kinds)
     assert len(set(words)) == len(words) and not set(words) & set(nouns.values())
     assert set(names) <= set(nouns) and set().union(*kinds.values()) <= set(nouns)
     rng, called = np.random.default_rng(8), 0
     for scene in scenes(400, groups=2):
-        told = language.in_other_words(scene, rng, chinese)
+        told = captions.in_other_words(scene, rng, chinese)
         for group, other, original in zip(told.groups, told.groups[::-1], scene.groups):
             assert replace(group, called=None) == original
             assert group.name in group.meanings and other.name not in group.meanings
@@ -228,7 +292,7 @@ def test_wordings_that_are_not_trained_on_are_kept_apart():
     rng = np.random.default_rng(5)
     for scene in scenes(300):
         for chinese in (False, True):
-            asked = [question.text.lower().strip("?？.") for question in language.dialogue(scene, rng, chinese)]
+            asked = [question.text.lower().strip("?？.") for question in questions.dialogue(scene, rng, chinese)]
             assert not any(text.startswith(("number of", "does it show", "tell me", "请问")) for text in asked)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from transformers import CLIPModel, CLIPTokenizer
 
+from .captions import FALSIFICATIONS
 from .clip import LOSSES, TOKENIZER, Heads, configuration, make_processor, train_both
-from .evaluate import FALSE, Embedder, Table, score_captions_apart, score_nouns
+from .evaluate import Embedder, Table, score_captions_apart, score_nouns
 from .loop import CHECKPOINTS, share_of
 from .pictures import Pool
 from .sprites import CACHE, HELD_OUT, STYLES
@@ -32,7 +33,7 @@ def main() -> None:
     columns = {"text finds its picture": "text finds its picture",
                "noun of 175": "noun of 175, styles of training",
                "held out": f"noun of 175, {STYLES[HELD_OUT[0]]}, held out",
-               **{f"false {how}": f"true caption beats one with a false {how}" for how in FALSE}}
+               **{f"false {how}": f"true caption beats one with a false {how}" for how in FALSIFICATIONS}}
     rows = [f"| {share_of(options.steps)} steps with | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for i, name in enumerate(NAMES):
         torch.manual_seed(14)

@@ -29,11 +29,13 @@ from transformers import (
     OPTForCausalLM,
 )
 
+from .captions import falsify
 from .clip import VISION
-from .language import Scene, describe, falsify, questions
+from .language import Scene, describe
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .opt import document, encode, halves, said_in_turn
 from .pictures import Pool, normalise
+from .questions import questions
 from .scenes import PICTURE_SIZE, decode
 from .sprites import CACHE
 from .wordings import NO_CHINESE

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from .language import QUESTION_KINDS
 from .loop import CHECKPOINTS, cpu_name, spent
+from .questions import QUESTION_KINDS
 
 ROOT = Path(__file__).parent.parent
 

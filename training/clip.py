@@ -30,17 +30,16 @@ from transformers import (
 )
 
 from . import backgrounds
-from .language import (
-    COLOURS,
-    Group,
-    Scene,
-    by_another_word,
+from .captions import (
+    FALSIFICATIONS,
     falsify,
     in_other_words,
+    pair_of_one,
     place_caption,
     vary_caption,
     vary_caption_chinese,
 )
+from .language import CAPTION_KINDS, COLOURS, Group, Scene, by_another_word, draw
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .pictures import Pool
 from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
@@ -53,6 +52,7 @@ VISION = dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=
 GLANCE = 24  # patches that phase one shows of each picture
 BATCH = 128
 LOSSES = ("false captions", "comparison", "nouns", "patches")  # of phase two, beside the contrast itself
+OF_ONE = 0.35  # of the captions tell of a single group, whatever else there is
 TOKENIZER = CACHE / "clip-tokenizer"
 
 
@@ -216,27 +216,30 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
             false = replace(false, light="sunset" if false.light == "night" else "night")
         return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese), scene, false
     scene = in_other_words(scene, rng, in_chinese)
-    while (false := falsify(scene, rng)) is None:
+    while (false := falsify(scene, rng, how := draw(FALSIFICATIONS, rng))) is None:
         pass
-    # Another word for what is false, too; none that may be true, as "a boat" is where there is a ship and no canoe.
+    # Another word for what is false, too, but none that may be true, as "a boat" is where there is a ship and no canoe.
     there = {group.noun for group in scene.groups}
     false = replace(false, groups=tuple(
-        group if group.noun in there else by_another_word(group, rng, in_chinese, kinds=False)
-        for group in false.groups))
+        group if group.noun in there else by_another_word(group, rng, in_chinese, scene.groups, kinds=CAPTION_KINDS[
+            in_chinese]) for group in false.groups))
+    bare = how not in ("count", "colour") and rng.random() < 0.25
+    if rng.random() < OF_ONE:
+        true, untrue, i, j = pair_of_one(scene, false, how, rng, in_chinese, placed, bare)
+        return true, untrue, replace(scene, groups=scene.groups[i:i + 1]), replace(false, groups=false.groups[j:j + 1])
     vary = vary_caption_chinese if in_chinese else vary_caption
     # A false caption is false only if it says what is wrong, so it says all. Half of the true ones do too, in the very
     # same words: else to say all would be a sign of falsehood.
-    seed = int(rng.integers(2**31))
-    alike = rng.random() < 0.5
-    true = vary(scene, np.random.default_rng(seed) if alike else rng, alike, placed)
-    return true, vary(false, np.random.default_rng(seed), True), scene, false
+    alike, seed = rng.random() < 0.5, int(rng.integers(2**31))
+    true = vary(scene, np.random.default_rng(seed) if alike else rng, alike, placed, bare)
+    return true, vary(false, np.random.default_rng(seed), True, bare=bare), scene, false
 
 
 def may_fit(said: Sequence[Scene], place_alone: np.ndarray, seen: Sequence[Scene]) -> torch.Tensor:
     """Whether the caption of a scene may be true of a picture: "a cat" is, of every picture with a cat.
 
     Args:
-        said: Scenes as they are told, see `language.in_other_words`: "a boat" fits a canoe, too.
+        said: Scenes as they are told, see `captions.in_other_words`: "a boat" fits a canoe, too.
         place_alone: Which captions say nothing but the place, (captions,).
 
     Returns (pictures, captions).
@@ -302,7 +305,7 @@ def name_nouns(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: tor
     rows = [i for i, scene in enumerate(scenes) if len(scene.groups) == scene.groups[0].count == 1]
     in_chinese = bool(rng.random() < chinese)
     vary = vary_caption_chinese if in_chinese else vary_caption
-    things = [by_another_word(Group(noun, 1), rng, in_chinese, kinds=False) for noun in range(len(NOUNS))]
+    things = [by_another_word(Group(noun, 1), rng, in_chinese) for noun in range(len(NOUNS))]
     texts = [vary(Scene((thing,), "plain"), rng, placed=0) for thing in things]
     text_embeddings = F.normalize(read(model, tokenizer, texts).float(), dim=-1)
     scale = model.logit_scale.clamp(max=np.log(100)).exp()

@@ -25,39 +25,40 @@ from transformers import (
 
 from multimodal import world
 from multimodal.metrics import is_right, recall_at
-from multimodal.words import names_noun
+from multimodal.words import article, names_noun
 
 from . import sprites
 from .backgrounds import PLACES
+from .captions import FALSIFICATIONS, falsify, in_order, pair_of_one, vary_caption, vary_caption_chinese
 from .language import (
+    CAPTION_KINDS,
     CHINESE_PREFIX,
     COLOURS,
     COLOURS_CHINESE,
     LIGHTS_CHINESE,
     PLACE_PHRASES,
     PLACES_CHINESE,
-    QUESTION_KINDS,
     Group,
     Scene,
     by_another_word,
     caption,
     caption_chinese,
-    falsify,
+    draw,
     phrase,
     phrase_chinese,
     plural,
-    questions,
-    vary_caption,
 )
 from .loop import CHECKPOINTS, cpu_name
+from .questions import QUESTION_KINDS, questions
 from .scenes import draw_plain
 from .sprites import NOUNS
 from .wordings import NO_CHINESE
 from .world import photographs
 
 SEED = 20_261_124  # taken when the choices about pictures had been made, in view of other scenes
-FALSE = ("order", "count", "object", "place", "colour")  # in what respect a caption is made false
 FORMS = ("a picture of {}", "图片里有{}")
+KIND_WORDS = (("animal", "vehicle", "piece of food", "plant", "building", "musical instrument", "piece of clothing"),
+              ("动物", "交通工具", "食物", "植物", "建筑", "乐器", "衣服"))
 COLOURED = tuple(s for s in sprites.SEEN if not sprites.SETS[s].silhouette)
 SILHOUETTES = tuple(s for s in sprites.SEEN if sprites.SETS[s].silhouette)
 
@@ -132,7 +133,7 @@ def evaluate_clip(table: Table, count: int) -> None:
     folder = CHECKPOINTS / "clip"
     clip = Embedder(CLIPModel.from_pretrained(folder, dtype=torch.float32), CLIPProcessor.from_pretrained(folder))
     score_nouns(table, clip, count)
-    score_captions_apart(table, clip, count)
+    score_wordings(table, clip, *score_captions_apart(table, clip, count))
     for name, styles in (("in all styles of training", sprites.SEEN), ("in the style held out", sprites.HELD_OUT)):
         pictures, _ = draw_plain(styles, count, SEED + 4)
         table.add(f"a scene {name} is flagged as out of domain", (world.distances(pictures, folder) > 1).numpy())
@@ -153,13 +154,20 @@ def score_nouns(table: Table, clip: Embedder, count: int) -> None:
         if styles == COLOURED:
             for language, speak, usual in (("", phrase, english), (", asked in Chinese", phrase_chinese, chinese)):
                 rng = np.random.default_rng(SEED)
-                things = [by_another_word(scene.groups[0], rng, chinese=bool(language), share=1.0, kinds=False)
+                things = [by_another_word(scene.groups[0], rng, chinese=bool(language), share=1.0)
                           for scene in scenes]
                 rows = [i for i, thing in enumerate(things) if thing.called]
                 said = clip.read([FORMS[bool(language)].format(speak(things[i], False)) for i in rows])
                 similarity = seen[rows] @ usual.T
                 similarity[range(len(rows)), truth[rows]] = (seen[rows] * said).sum(-1)
                 table.add(f"noun of 175, by another word{language}", similarity.argmax(-1) == truth[rows],
+                          of=truth[rows])
+            for language, words in zip(("", ", asked in Chinese"), KIND_WORDS):
+                kinds = [CAPTION_KINDS[bool(language)][word] for word in words]
+                rows = [i for i, scene in enumerate(scenes) if sum(scene.groups[0].name in kind for kind in kinds) == 1]
+                of_kind = torch.tensor([[scenes[i].groups[0].name in kind for kind in kinds] for i in rows]).int()
+                asked = clip.read([FORMS[bool(language)].format(word if language else article(word)) for word in words])
+                table.add(f"kind of {len(kinds)}{language}", (seen[rows] @ asked.T).argmax(-1) == of_kind.argmax(-1),
                           of=truth[rows])
             plain_light = [i for i, scene in enumerate(scenes) if scene.light == "day"]
             places = torch.tensor([PLACES.index(scenes[i].place) for i in plain_light])
@@ -172,8 +180,18 @@ def score_nouns(table: Table, clip: Embedder, count: int) -> None:
             table.add("noun of 175, on strong patterns", (clip.see(pictures) @ english.T).argmax(-1) == truth, of=truth)
 
 
-def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
-    """Rows on telling captions apart: retrieval, and the true one against one that is false in a single respect."""
+def balanced(more: list[bool]) -> list[int]:
+    """Which of the pairs to keep, some of whose false captions tell of more things than the true ones: as many that say
+    too much as too little, so that "the smaller number is right" wins half."""
+    fewest = min(sum(more), len(more) - sum(more))
+    return [int(i) for kind in (True, False) for i in np.flatnonzero(np.array(more) == kind)[:fewest]]
+
+
+def score_captions_apart(table: Table, clip: Embedder, count: int) -> tuple[list[Scene], torch.Tensor]:
+    """Rows on telling captions apart: retrieval, and the true one against one that is false in a single respect.
+
+    Returns the scenes and the embeddings of their pictures, (scenes, 256).
+    """
     pictures, scenes = draw_plain(COLOURED, count, SEED + 1)
     distinct = list({caption(scene): i for i, scene in enumerate(scenes)}.values())[:500]
     seen = clip.see(pictures)
@@ -183,7 +201,7 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
     table.add(f"picture finds its text among {len(distinct)}", _first(similarity))
     assert np.isclose(recall_at(similarity, 1), _first(similarity).mean())
     rng = np.random.default_rng(SEED)
-    for how in FALSE:
+    for how in FALSIFICATIONS:
         rows, pairs, more = [], [], []
         for i, scene in enumerate(scenes):
             false = falsify(scene, rng, how)
@@ -192,15 +210,57 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
                 rows.append(i)
                 pairs.append([vary_caption(s, np.random.default_rng(seed), complete=True) for s in (scene, false)])
                 more.append(sum(group.count for group in false.groups) > sum(group.count for group in scene.groups))
-        if how == "count":  # as many that say too much as too little, so that "the smaller number is right" wins half
-            kept = [i for kind in (True, False) for i in np.flatnonzero(np.array(more) == kind)[:min(
-                sum(more), len(more) - sum(more))]]
+        if how == "count":
+            kept = balanced(more)
             rows, pairs = [rows[i] for i in kept], [pairs[i] for i in kept]
         if not rows:
             continue
         true, false = (clip.read([pair[k] for pair in pairs]) for k in (0, 1))
         table.add(f"true caption beats one with a false {how}",
                   (seen[rows] * true).sum(-1) > (seen[rows] * false).sum(-1))
+    return scenes, seen
+
+
+def score_wordings(table: Table, clip: Embedder, scenes: list[Scene], seen: torch.Tensor) -> None:
+    """Rows on captions as people put them: of one thing and no other, and of the order in many wordings.
+
+    Args:
+        seen: The embeddings of the scenes' pictures, (scenes, 256).
+    """
+    for language, speak, vary in (("", phrase, vary_caption), (", in Chinese", phrase_chinese, vary_caption_chinese)):
+        chinese, rng = bool(language), np.random.default_rng(SEED + 5)
+        one, numbers, order, unseen, side = [], [], [], [], []
+        for i, scene in enumerate(scenes):
+            how = draw(FALSIFICATIONS, rng)
+            if (false := falsify(scene, rng, how)) is not None:
+                pair = (i, *pair_of_one(scene, false, how, rng, chinese, placed=0.3)[:2])
+                if how == "count":
+                    numbers.append((sum(group.count for group in false.groups) > sum(
+                        group.count for group in scene.groups), pair))
+                else:
+                    one.append(pair)
+            if (false := falsify(scene, rng, "order")) is None:
+                continue
+            seed, last = int(rng.integers(2**31)), bool(rng.integers(2))
+            order.append((i, *(vary(s, np.random.default_rng(seed), complete=True) for s in (scene, false))))
+
+            def told(groups: tuple[Group, ...], end: str = "left") -> str:
+                verbs = ["are" if group.count > 1 else "is" for group in groups]
+                return in_order([speak(group, False) for group in groups], verbs, np.random.default_rng(seed), chinese,
+                                end, unseen=True)[0]
+
+            unseen.append((i, told(scene.groups), told(false.groups)))
+            ends = ("right", "left") if last else ("left", "right")
+            side.append((i, *(told((scene.groups[-last],), end) for end in ends)))
+        one += [numbers[k][1] for k in balanced([more for more, _ in numbers])]
+        for what, some in zip(("caption of one thing alone beats a false one", "order beats a false one",
+                               "order beats a false one in wordings never trained on",
+                               "side of one thing beats the other in wordings never trained on"),
+                              (one, order, unseen, side)):
+            if some:
+                rows, true, false = map(list, zip(*some))
+                table.add(f"true {what}{language}", (seen[rows] * clip.read(true)).sum(-1) > (
+                    seen[rows] * clip.read(false)).sum(-1))
 
 
 def _first(similarity: np.ndarray) -> np.ndarray:

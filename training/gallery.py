@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from . import backgrounds, language, scenes, sprites, wordings
-from .language import COLOURS, Group, Question, Scene
+from .language import COLOURS, Group, Scene
+from .questions import QUESTION_KINDS, Question, questions
 
 FOLDER = Path(__file__).parent.parent / "multimodal" / "gallery"
 SIZE = 512
@@ -405,14 +406,13 @@ def questions_of(scene: Scene, rng: np.random.Generator) -> list[Question]:
     found: dict[tuple[str, str], Question] = {}
     openings = tuple(opening.partition("{")[0] for opening in wordings.OPENINGS[False])
     for _ in range(60):
-        for question in language.questions(scene, rng):
+        for question in questions(scene, rng):
             if question.kind == "where" and question.answer != language.where(scene):
                 continue  # that asks when
             answer = question.answer if question.kind == "yes/no" else ""
             if question.text[0].isupper() and question.text.endswith("?") and not question.text.startswith(openings):
                 found.setdefault((question.kind, answer), question)
-    kinds = language.QUESTION_KINDS
-    return sorted(found.values(), key=lambda question: kinds.index(question.kind))
+    return sorted(found.values(), key=lambda question: QUESTION_KINDS.index(question.kind))
 
 
 def build() -> None:
@@ -425,11 +425,11 @@ def build() -> None:
         compose(scene, style, seed).save(FOLDER / file, quality=88, subsampling=0, optimize=True)
         objects = [{"noun": group.name, "count": group.count,
                     "colour": None if group.colour is None else COLOURS[group.colour]} for group in scene.groups]
-        questions = [{"kind": question.kind, "question": question.text, "answer": question.answer}
-                     for question in questions_of(scene, np.random.default_rng((9, i)))]
+        asked = [{"kind": question.kind, "question": question.text, "answer": question.answer}
+                 for question in questions_of(scene, np.random.default_rng((9, i)))]
         entries.append({"file": file, "caption": language.caption(scene),
                         "caption_chinese": language.caption_chinese(scene), "objects": objects, "place": scene.place,
-                        "light": scene.light, "style": style, "questions": questions})
+                        "light": scene.light, "style": style, "questions": asked})
     (FOLDER / "gallery.json").write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for picture in set(FOLDER.glob("*.jpg")) - {FOLDER / entry["file"] for entry in entries}:
         picture.unlink()

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from transformers import GPT2Tokenizer, OPTConfig, OPTForCausalLM
 
-from .language import CHINESE_PREFIX, Question, Scene, ask_to_describe, caption, caption_chinese, describe, dialogue
+from .language import CHINESE_PREFIX, Scene, caption, caption_chinese, describe
 from .loop import Run, mixed_precision
 from .pictures import Pool, shares
+from .questions import Question, ask_to_describe, dialogue
 from .scenes import decode
 from .sprites import CACHE
 

@@ -1,8 +1,8 @@
 """Scenes: pictures of one to three objects in a place, with all there is to say about them, from a seed.
 
 `python -m training.scenes` renders the pool of training pictures once (about eight minutes on two cores);
-every model of the chapter learns from it. `Scene`s keep what is true of a picture, and `language` says it
-in words; with each comes the noun that covers each of the 7 x 7 patches that the vision tower sees.
+every model of the chapter learns from it. `Scene`s keep what is true of a picture, `captions` and `questions` put it
+into words; with each comes the noun that covers each of the 7 x 7 patches that the vision tower sees.
 """
 
 import argparse

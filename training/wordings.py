@@ -1,14 +1,14 @@
-"""How people ask: the wordings of the questions that `language` puts, in English and Chinese, and other words for
-the nouns and places.
+"""How people put it: the wordings of `captions` and `questions` in English and Chinese, and other words for the nouns
+and the places.
 
-A small language model understands the wordings that it was trained with and few others, so there are many. Those in
-`UNSEEN` are never trained on: in them the evaluation asks how far what was learned carries.
+A small model understands the wordings that it was trained with and few others, so there are many. Those in `UNSEEN` and
+`UNSEEN_SENTENCES` are never trained on: in them the evaluation asks how far what was learned carries.
 
-Fields: {there} is "in the picture" in its many forms, {pic} one of its nouns; {thing} what is asked about, with the
-verb {are} or {Are}; {many} its plural, with the verb {Are_any}; {n} it and a number, {one} it and an article, {other}
-another thing; {on} "on the left", {on_side} "on the left side", {side} "left"; {colour} a colour, {color} the word,
-spelt either way; {place} "in the snow"; {light} "night"; {kind} "animal"; {measure} the Chinese measure word; {a} and
-{b} two answers to choose from.
+Fields of questions: {there} is "in the picture" in its many forms, {pic} one of its nouns; {thing} what is asked about,
+with the verb {are} or {Are}; {many} its plural, with the verb {Are_any}; {n} it and a number, {one} it and an article,
+{other} another thing; {on} "on the left", {on_side} "on the left side", {side} "left"; {colour} a colour, {color} the
+word, spelt either way; {place} "in the snow"; {light} "night"; {kind} "animal"; {measure} the Chinese measure word; {a}
+and {b} two answers to choose from.
 """
 
 PICTURES = ("picture", "image", "photo")
@@ -103,6 +103,26 @@ KINDS_CHINESE = {
     "车": ("car", "taxi", "bus", "truck", "fire engine", "ambulance", "police car", "racing car", "tractor",
            "motorcycle", "scooter", "bicycle"),  # 一列车 is no train
 }
+# Words for still more nouns, for captions: questions have forms of their own for the categories.
+CATEGORIES = {"plant": ("tree", "pine tree", "palm tree", "cactus", "sunflower", "rose", "tulip"),
+              "musical instrument": KINDS["instrument"],
+              "piece of clothing": ("hat", "shirt", "dress", "jeans", "shoe", "scarf")}
+CATEGORIES_CHINESE = {"植物": CATEGORIES["plant"], "乐器": KINDS["instrument"], "衣服": ("shirt", "dress", "jeans"),
+                      "水果": KINDS["fruit"], "蔬菜": KINDS["vegetable"], "昆虫": KINDS["insect"],
+                      "建筑": KINDS["building"]}
+# Their measure words, whatever the noun's own is.
+CATEGORY_MEASURES = {"动物": "只", "交通工具": "个", "食物": "份", "植物": "棵", "乐器": "件", "衣服": "件",
+                     "水果": "个", "蔬菜": "个", "昆虫": "只", "建筑": "座"}
+# What some would call so, too: nobody calls it that here, but where it is, nothing is said to be missing.
+DOUBTFUL = {
+    "animal": ("teddy bear", "snowman", "robot"), "vehicle": ("parachute", "skateboard", "kite", "balloon"),
+    "piece of food": ("cup of coffee", "glass of wine"), "plant": ("maple leaf", "broccoli", "mushroom", "corn"),
+    "piece of clothing": ("crown", "ring", "backpack", "glasses"), "insect": ("snail", "scorpion", "spider"),
+    "building": ("tent", "ferris wheel", "door"), "车": ("train",),
+}
+DOUBTFUL |= {"动物": DOUBTFUL["animal"], "交通工具": DOUBTFUL["vehicle"], "食物": DOUBTFUL["piece of food"],
+             "植物": DOUBTFUL["plant"], "衣服": ("hat", "shoe", "scarf", *DOUBTFUL["piece of clothing"]),
+             "昆虫": DOUBTFUL["insect"], "建筑": DOUBTFUL["building"]}
 # Other words for day, night and sunset.
 LIGHTS = {False: {"day": ("daytime",), "night": ("nighttime",), "sunset": ("dusk",)},
           True: {"day": (), "night": ("晚上", "夜里"), "sunset": ("傍晚", "黄昏")}}
@@ -110,6 +130,53 @@ LIGHTS = {False: {"day": ("daytime",), "night": ("nighttime",), "sunset": ("dusk
 VERBS = {"看到.*了": "看到了", "看见.*了": "看见了", "对吗": "对", "是|只有": "是", "能": "能", "有": "有", "在": "在"}
 NO_CHINESE = {"看到了": "没看到", "看见了": "没看见", "对": "不对", "是": "不是", "能": "不能", "有": "没有",
               "在": "不在"}
+
+# How captions tell where one thing stands ({on} "on the left", {side} "左边"), or two or three from left to right: {a},
+# {b} and {c}, each with its verb, {is_a} and so on. A phrase may follow "a photo of", a sentence may not.
+PHRASES = {
+    1: ("{a} {on}", "{a} {on_side}", "{a} {on} of the picture"),
+    2: ("{a} to the left of {b}", "{b} to the right of {a}", "{a} left of {b}", "{b} right of {a}",
+        "{a} on the left of {b}", "{b} on the right of {a}", "{a} on the left and {b} on the right",
+        "{b} on the right and {a} on the left", "{a} on the left side and {b} on the right side"),
+    3: ("{a} on the left, {b} in the middle and {c} on the right",),
+}
+SENTENCES = {
+    1: ("{on} {is_a} {a}", "{on} {a}", "{a} {is_a} {on}"),
+    2: ("{a} {is_a} to the left of {b}", "{b} {is_b} to the right of {a}", "{a} {is_a} left of {b}",
+        "{b} {is_b} on the right of {a}", "{a} {is_a} on the left and {b} {is_b} on the right",
+        "on the left {is_a} {a}, on the right {is_b} {b}", "on the right {is_b} {b}, on the left {is_a} {a}",
+        "on the left {a}, on the right {b}", "on the right {b} and on the left {a}", "left: {a}, right: {b}",
+        "from left to right: {a}, {b}"),
+    3: ("on the left {is_a} {a}, in the middle {is_b} {b}, on the right {is_c} {c}",
+        "on the right {is_c} {c}, in the middle {is_b} {b}, on the left {is_a} {a}",
+        "on the left {a}, in the middle {b}, on the right {c}", "left: {a}, middle: {b}, right: {c}",
+        "from left to right: {a}, {b}, {c}"),
+}
+SENTENCES_CHINESE = {
+    1: ("{side}是{a}", "{side}有{a}", "{a}在{side}", "{side}的是{a}", "图片{side}是{a}", "图片的{side}有{a}"),
+    2: ("左边是{a}，右边是{b}", "左边有{a}，右边有{b}", "右边是{b}，左边是{a}",
+        "左边{a}，右边{b}", "{a}在左边，{b}在右边", "{b}在右边，{a}在左边", "{a}在左，{b}在右", "左侧是{a}，右侧是{b}",
+        "从左到右是{a}和{b}",
+        "{a}在{b}左边", "{a}在{b}的左边", "{b}在{a}右边", "{b}在{a}的右边", "{a}的右边是{b}", "{a}的右边有{b}",
+        "{a}右边是{b}", "{b}的左边是{a}", "{b}的左边有{a}", "{b}左边有{a}"),
+    3: ("左边是{a}，中间是{b}，右边是{c}", "左边有{a}，中间有{b}，右边有{c}", "左边{a}，中间{b}，右边{c}",
+        "右边是{c}，中间是{b}，左边是{a}", "{a}在左边，{b}在中间，{c}在右边", "从左到右是{a}、{b}和{c}"),
+}
+UNSEEN_SENTENCES = {
+    False: {1: ("{on_side} {is_a} {a}", "you can see {a} {on}"),
+            2: ("{b} can be seen to the right of {a}", "to the left of {b} {is_a} {a}", "right: {b}, left: {a}",
+                "on the left side {is_a} {a} and on the right side {is_b} {b}"),
+            3: ("on the left side {is_a} {a}, in the middle {is_b} {b}, on the right side {is_c} {c}",)},
+    True: {1: ("{side}能看到{a}", "在{side}的是{a}"),
+           2: ("左边能看到{a}，右边能看到{b}", "右边有{b}，左边有{a}", "{b}就在{a}的右边", "在{b}左边的是{a}"),
+           3: ("左边能看到{a}，中间能看到{b}，右边能看到{c}",)},
+}
+# Two things of which is not said where they stand.
+TOGETHER = ("{a} and {b}", "{a} and {b}", "{a} next to {b}", "{a} beside {b}", "{a} with {b}")
+TOGETHER_CHINESE = ("{a}和{b}", "{a}和{b}", "{a}与{b}", "{a}、{b}")
+# How captions tell the colour of one thing and nothing else.
+COLOUR_SENTENCES = {False: ("the {thing} {are} {colour}", "the {color} of the {thing} is {colour}"),
+                    True: ("{thing}是{colour}的", "{thing}的颜色是{colour}")}
 
 # What people put before a question; in English the question then goes on in small letters.
 OPENINGS = {
