@@ -101,6 +101,10 @@ SCORES = (
      "colours more, as many things have a usual one)",
      "CLIP，正确描述的得分高于左右互换或数量、物体、颜色有误的描述（随机 50%；颜色更高，因为许多物体有惯常的颜色）",
      tuple(f"true caption beats one with a false {how}" for how in ("order", "count", "object", "colour"))),
+    ("the true order against the wrong one, in wordings never trained on; in Chinese",
+     "左右顺序正确的描述得分高于错误的，用从未训练过的说法；用中文",
+     ("true order beats a false one in wordings never trained on",
+      "true order beats a false one in wordings never trained on, in Chinese")),
     ("BLIP names every object: one object, all scenes", "BLIP 说对所有物体：单个物体、全部场景",
      tuple(f"BLIP's captions, {name}, name every object" for name in ("one object", "all scenes"))),
     ("the same in Chinese", "同上，用中文", tuple(f"BLIP's Chinese captions, {name}, name every object"

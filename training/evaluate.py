@@ -43,7 +43,6 @@ from .language import (
     by_another_word,
     caption,
     caption_chinese,
-    draw,
     phrase,
     phrase_chinese,
     plural,
@@ -133,7 +132,7 @@ def evaluate_clip(table: Table, count: int) -> None:
     folder = CHECKPOINTS / "clip"
     clip = Embedder(CLIPModel.from_pretrained(folder, dtype=torch.float32), CLIPProcessor.from_pretrained(folder))
     score_nouns(table, clip, count)
-    score_wordings(table, clip, *score_captions_apart(table, clip, count))
+    score_captions_apart(table, clip, count)
     for name, styles in (("in all styles of training", sprites.SEEN), ("in the style held out", sprites.HELD_OUT)):
         pictures, _ = draw_plain(styles, count, SEED + 4)
         table.add(f"a scene {name} is flagged as out of domain", (world.distances(pictures, folder) > 1).numpy())
@@ -180,18 +179,9 @@ def score_nouns(table: Table, clip: Embedder, count: int) -> None:
             table.add("noun of 175, on strong patterns", (clip.see(pictures) @ english.T).argmax(-1) == truth, of=truth)
 
 
-def balanced(more: list[bool]) -> list[int]:
-    """Which of the pairs to keep, some of whose false captions tell of more things than the true ones: as many that say
-    too much as too little, so that "the smaller number is right" wins half."""
-    fewest = min(sum(more), len(more) - sum(more))
-    return [int(i) for kind in (True, False) for i in np.flatnonzero(np.array(more) == kind)[:fewest]]
-
-
-def score_captions_apart(table: Table, clip: Embedder, count: int) -> tuple[list[Scene], torch.Tensor]:
-    """Rows on telling captions apart: retrieval, and the true one against one that is false in a single respect.
-
-    Returns the scenes and the embeddings of their pictures, (scenes, 256).
-    """
+def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
+    """Rows on telling captions apart: retrieval, and the true one against one that is false in a single respect, of all
+    that there is, of one thing alone, and in wordings that are never trained on."""
     pictures, scenes = draw_plain(COLOURED, count, SEED + 1)
     distinct = list({caption(scene): i for i, scene in enumerate(scenes)}.values())[:500]
     seen = clip.see(pictures)
@@ -200,67 +190,42 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> tuple[list
     table.add(f"text finds its picture among {len(distinct)}", _first(similarity.T))
     table.add(f"picture finds its text among {len(distinct)}", _first(similarity))
     assert np.isclose(recall_at(similarity, 1), _first(similarity).mean())
+
+    def compare(what: str, pairs: list[tuple[int, str, str]]) -> None:
+        """A row on pairs of captions, a true one and a false one, each with the number of its scene."""
+        if pairs:
+            rows, true, false = map(list, zip(*pairs))
+            table.add(what, (seen[rows] * clip.read(true)).sum(-1) > (seen[rows] * clip.read(false)).sum(-1))
+
     rng = np.random.default_rng(SEED)
     for how in FALSIFICATIONS:
-        rows, pairs, more = [], [], []
-        for i, scene in enumerate(scenes):
-            false = falsify(scene, rng, how)
-            if false is not None:
-                seed = int(rng.integers(2**31))
-                rows.append(i)
-                pairs.append([vary_caption(s, np.random.default_rng(seed), complete=True) for s in (scene, false)])
-                more.append(sum(group.count for group in false.groups) > sum(group.count for group in scene.groups))
-        if how == "count":
-            kept = balanced(more)
-            rows, pairs = [rows[i] for i in kept], [pairs[i] for i in kept]
-        if not rows:
-            continue
-        true, false = (clip.read([pair[k] for pair in pairs]) for k in (0, 1))
-        table.add(f"true caption beats one with a false {how}",
-                  (seen[rows] * true).sum(-1) > (seen[rows] * false).sum(-1))
-    return scenes, seen
+        false = {i: other for i, scene in enumerate(scenes) if (other := falsify(scene, rng, how)) is not None}
+        if how == "count":  # as many that say too much as too little, so that "the smaller number is right" wins half
+            more = {i: sum(group.count for group in other.groups) > sum(group.count for group in scenes[i].groups)
+                    for i, other in false.items()}
+            fewest = min(sum(more.values()), len(more) - sum(more.values()))
+            false = {i: false[i] for kind in (True, False) for i in [i for i in more if more[i] == kind][:fewest]}
+        for language, vary in (("", vary_caption), (", in Chinese", vary_caption_chinese)):
+            compare(f"true caption beats one with a false {how}{language}", [
+                (i, *(vary(scene, np.random.default_rng((SEED, i)), complete=True) for scene in (scenes[i], other)))
+                for i, other in false.items()])
+            if how != "place":
+                compare(f"true caption of one thing alone beats one with a false {how}{language}", [
+                    (i, *pair_of_one(scenes[i], other, how, rng, bool(language), placed=0.3)[:2])
+                    for i, other in false.items()])
+        if how == "order":
+            for language, speak in (("", phrase), (", in Chinese", phrase_chinese)):
+                def tell(groups: tuple[Group, ...], i: int, side: str = "left") -> str:
+                    verbs = ["are" if group.count > 1 else "is" for group in groups]
+                    return in_order([speak(group, False) for group in groups], verbs, np.random.default_rng((SEED, i)),
+                                    bool(language), side, unseen=True)[0]
 
-
-def score_wordings(table: Table, clip: Embedder, scenes: list[Scene], seen: torch.Tensor) -> None:
-    """Rows on captions as people put them: of one thing and no other, and of the order in many wordings.
-
-    Args:
-        seen: The embeddings of the scenes' pictures, (scenes, 256).
-    """
-    for language, speak, vary in (("", phrase, vary_caption), (", in Chinese", phrase_chinese, vary_caption_chinese)):
-        chinese, rng = bool(language), np.random.default_rng(SEED + 5)
-        one, numbers, order, unseen, side = [], [], [], [], []
-        for i, scene in enumerate(scenes):
-            how = draw(FALSIFICATIONS, rng)
-            if (false := falsify(scene, rng, how)) is not None:
-                pair = (i, *pair_of_one(scene, false, how, rng, chinese, placed=0.3)[:2])
-                if how == "count":
-                    numbers.append((sum(group.count for group in false.groups) > sum(
-                        group.count for group in scene.groups), pair))
-                else:
-                    one.append(pair)
-            if (false := falsify(scene, rng, "order")) is None:
-                continue
-            seed, last = int(rng.integers(2**31)), bool(rng.integers(2))
-            order.append((i, *(vary(s, np.random.default_rng(seed), complete=True) for s in (scene, false))))
-
-            def told(groups: tuple[Group, ...], end: str = "left") -> str:
-                verbs = ["are" if group.count > 1 else "is" for group in groups]
-                return in_order([speak(group, False) for group in groups], verbs, np.random.default_rng(seed), chinese,
-                                end, unseen=True)[0]
-
-            unseen.append((i, told(scene.groups), told(false.groups)))
-            ends = ("right", "left") if last else ("left", "right")
-            side.append((i, *(told((scene.groups[-last],), end) for end in ends)))
-        one += [numbers[k][1] for k in balanced([more for more, _ in numbers])]
-        for what, some in zip(("caption of one thing alone beats a false one", "order beats a false one",
-                               "order beats a false one in wordings never trained on",
-                               "side of one thing beats the other in wordings never trained on"),
-                              (one, order, unseen, side)):
-            if some:
-                rows, true, false = map(list, zip(*some))
-                table.add(f"true {what}{language}", (seen[rows] * clip.read(true)).sum(-1) > (
-                    seen[rows] * clip.read(false)).sum(-1))
+                never = f"in wordings never trained on{language}"
+                compare(f"true order beats a false one {never}", [
+                    (i, tell(scenes[i].groups, i), tell(other.groups, i)) for i, other in false.items()])
+                ends = {i: [("left", "right"), ("right", "left")][i % 2] for i in false}
+                compare(f"true side of one thing beats the other {never}", [
+                    (i, *(tell((scenes[i].groups[-(i % 2)],), i, side) for side in ends[i])) for i in false])
 
 
 def _first(similarity: np.ndarray) -> np.ndarray:
