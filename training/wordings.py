@@ -137,7 +137,8 @@ PHRASES = {
     1: ("{a} {on}", "{a} {on_side}", "{a} {on} of the picture"),
     2: ("{a} to the left of {b}", "{b} to the right of {a}", "{a} left of {b}", "{b} right of {a}",
         "{a} on the left of {b}", "{b} on the right of {a}", "{a} on the left and {b} on the right",
-        "{b} on the right and {a} on the left", "{a} on the left side and {b} on the right side"),
+        "{b} on the right and {a} on the left", "{a} on the left side and {b} on the right side",
+        "{a} with {b} on the right", "{b} with {a} on the left"),
     3: ("{a} on the left, {b} in the middle and {c} on the right",),
 }
 SENTENCES = {
@@ -146,7 +147,8 @@ SENTENCES = {
         "{b} {is_b} on the right of {a}", "{a} {is_a} on the left and {b} {is_b} on the right",
         "on the left {is_a} {a}, on the right {is_b} {b}", "on the right {is_b} {b}, on the left {is_a} {a}",
         "on the left {a}, on the right {b}", "on the right {b} and on the left {a}", "left: {a}, right: {b}",
-        "from left to right: {a}, {b}"),
+        "right: {b}, left: {a}", "from left to right: {a}, {b}", "to the left of {b} {is_a} {a}",
+        "to the right of {a} {is_b} {b}", "on the right of {a} there {is_b} {b}"),
     3: ("on the left {is_a} {a}, in the middle {is_b} {b}, on the right {is_c} {c}",
         "on the right {is_c} {c}, in the middle {is_b} {b}, on the left {is_a} {a}",
         "on the left {a}, in the middle {b}, on the right {c}", "left: {a}, middle: {b}, right: {c}",
@@ -158,17 +160,17 @@ SENTENCES_CHINESE = {
         "左边{a}，右边{b}", "{a}在左边，{b}在右边", "{b}在右边，{a}在左边", "{a}在左，{b}在右", "左侧是{a}，右侧是{b}",
         "从左到右是{a}和{b}",
         "{a}在{b}左边", "{a}在{b}的左边", "{b}在{a}右边", "{b}在{a}的右边", "{a}的右边是{b}", "{a}的右边有{b}",
-        "{a}右边是{b}", "{b}的左边是{a}", "{b}的左边有{a}", "{b}左边有{a}"),
+        "{a}右边是{b}", "{b}的左边是{a}", "{b}的左边有{a}", "{b}左边有{a}", "{a}左边，{b}右边", "{a}位于{b}左侧"),
     3: ("左边是{a}，中间是{b}，右边是{c}", "左边有{a}，中间有{b}，右边有{c}", "左边{a}，中间{b}，右边{c}",
         "右边是{c}，中间是{b}，左边是{a}", "{a}在左边，{b}在中间，{c}在右边", "从左到右是{a}、{b}和{c}"),
 }
 UNSEEN_SENTENCES = {
     False: {1: ("{on_side} {is_a} {a}", "you can see {a} {on}"),
-            2: ("{b} can be seen to the right of {a}", "to the left of {b} {is_a} {a}", "right: {b}, left: {a}",
+            2: ("{b} can be seen to the right of {a}", "on the left of {b} {is_a} {a}", "{b} and, to its left, {a}",
                 "on the left side {is_a} {a} and on the right side {is_b} {b}"),
             3: ("on the left side {is_a} {a}, in the middle {is_b} {b}, on the right side {is_c} {c}",)},
     True: {1: ("{side}能看到{a}", "在{side}的是{a}"),
-           2: ("左边能看到{a}，右边能看到{b}", "右边有{b}，左边有{a}", "{b}就在{a}的右边", "在{b}左边的是{a}"),
+           2: ("左边能看到{a}，右边能看到{b}", "{a}在左侧，{b}在右侧", "{b}就在{a}的右边", "在{b}左边的是{a}"),
            3: ("左边能看到{a}，中间能看到{b}，右边能看到{c}",)},
 }
 # Two things of which is not said where they stand.
