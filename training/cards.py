@@ -61,8 +61,8 @@ strong patterns and the larger share of scenes with several kinds of things at s
 other words for the places, and what Chinese puts after a thing, in 160 and 250 steps more, and other names for the
 things in another 250 and 350: half an hour on two cores of an AMD EPYC, in fp32. Each of these two trainings had two
 parts, as their steps say, and ended with the mean of the weights after both (Wortsman et al. 2022), weighted 2 to 3 in
-the first training and 1 to 1 in the second, as chosen on other scenes than the evaluation's. Then it learned captions in
-their present wordings, with the projections, in 1,600 and 1,200 steps more, the rate high again at the beginning of
+the first training and 1 to 1 in the second, as chosen on other scenes than the evaluation's. Then it learned captions
+in their present wordings, with the projections, in 1,600 and 1,200 steps more, the rate high again at the beginning of
 each: 80 minutes on two cores of an Intel Xeon without AMX, in fp32. In the first 1,000 of these some verbs and Chinese
 measure words were wrong. The loss curve ends before all that.
 """,
@@ -75,18 +75,18 @@ is", "there is" and "I see" came last: in 160 steps, with everything else frozen
 learned to stand before a caption.
 """,
     "c6c83ed53bec": """
-These very weights were made in another order. The language model: 8,000 steps with few wordings; 1,300 with many;
-1,500 and 1,300 with other names for the things; 1,400 and 600 with all kinds of questions that there are now; 1,500
-with more wordings, and with the verb of the question for yes and no in Chinese. The Q-Former: it began as that of an
-earlier small BLIP-2, with the small CLIP's tower (stage 1: 500 steps, stage 2: 6,800); then, with BLIP's tower, 700,
-1,950, 1,750, 300, 2,700 and 300 steps of stage 2, each with the language model of the time; 1,500 in which both answers
-are learned to what is asked about an empty picture; 2,000 with the present language model, the last 1,200 of them on
+These very weights were made in another order. The language model: 8,000 steps with few wordings; 1,300 with many; 1,500
+and 1,300 with other names for the things; 1,400 and 600 with all kinds of questions that there are now; 1,500 with more
+wordings, and with the verb of the question for yes and no in Chinese. The Q-Former: it began as that of an earlier
+small BLIP-2, with the small CLIP's tower (stage 1: 500 steps, stage 2: 6,800); then, with BLIP's tower, 700, 1,950,
+1,750, 300, 2,700 and 300 steps of stage 2, each with the language model of the time; 1,500 in which both answers are
+learned to what is asked about an empty picture; 2,000 with the present language model, the last 1,200 of them on
 drawings that are not distorted; and 600 more on such, with a quarter of the pictures empty and 70% captions. It is the
 mean of the weights before and after these 600, weighted 3 to 7 as chosen on other scenes than the evaluation's: before,
-BLIP-2 leaned to yes in view of an empty picture (60.3%), after, its captions were a little worse. In 200 steps more, with
-30% of the pictures empty, the projection alone learned, seven minutes on one core. All from the 1,300
-with many wordings on took six hours on two cores of an AMD EPYC, then an hour and 40 minutes on two cores of an Intel
-Xeon without AMX, all in fp32; the loss curves show the last 1,500 and 2,000, with a fall where the distortions end.
+BLIP-2 leaned to yes in view of an empty picture (60.3%), after, its captions were a little worse. In 200 steps more,
+with 30% of the pictures empty, the projection alone learned, seven minutes on one core. All from the 1,300 with many
+wordings on took six hours on two cores of an AMD EPYC, then an hour and 40 minutes on two cores of an Intel Xeon
+without AMX, all in fp32; the loss curves show the last 1,500 and 2,000, with a fall where the distortions end.
 """,
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
