@@ -51,7 +51,7 @@ def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False,
         bare: Say "the dogs" instead of their number and colour.
     """
     objects = [phrase(g, colour_is_worth_saying(g) and (complete or rng.random() < 0.6)) for g in scene.groups]
-    verbs = ["are" if group.count > 1 else "is" for group in scene.groups]
+    verbs = [group.verb for group in scene.groups]
     if bare:
         things, verbs = zip(*map(subject, scene.groups))
         objects = [f"the {thing}" for thing in things]
@@ -159,15 +159,15 @@ def caption_of_one(scene: Scene, i: int, rng: np.random.Generator, chinese: bool
     if bare:
         words, verb = thing if chinese else f"the {thing}", are
     else:
-        words = (phrase_chinese if chinese else phrase)(group, colour_is_worth_saying(group))
-        verb = "are" if group.count > 1 else "is"
+        words, verb = (phrase_chinese if chinese else phrase)(group, colour_is_worth_saying(group)), group.verb
     said = about == "place" or (rng.random() < placed and scene.place != "plain")
     sentence = False
     if about == "colour" and (chance := rng.random()) < 0.6:
-        colour, sentence = colour_word(group.colour, chinese), chance < 0.4
-        form = str(rng.choice(wordings.COLOUR_SENTENCES[chinese]))
-        words = form.format(thing=thing, are=are, colour=colour, color=str(rng.choice(("color", "colour")))) if (
-            sentence) else f"{colour}的{thing}" if chinese else f"the {colour} {thing}"
+        colour, form = colour_word(group.colour, chinese), str(rng.choice(wordings.COLOUR_SENTENCES[chinese]))
+        if sentence := chance < 0.4:
+            words = form.format(thing=thing, are=are, colour=colour, color=str(rng.choice(("color", "colour"))))
+        else:
+            words = f"{colour}的{thing}" if chinese else f"the {colour} {thing}"
     elif len(sides) > 1 and (about == "order" or rng.random() < 0.4):
         words, sentence = in_order([words], [verb], rng, chinese, sides[i])
     if chinese:

@@ -216,9 +216,8 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
         if how == "order":
             for language, speak in (("", phrase), (", in Chinese", phrase_chinese)):
                 def tell(groups: tuple[Group, ...], i: int, side: str = "left") -> str:
-                    verbs = ["are" if group.count > 1 else "is" for group in groups]
-                    return in_order([speak(group, False) for group in groups], verbs, np.random.default_rng((SEED, i)),
-                                    bool(language), side, unseen=True)[0]
+                    return in_order([speak(group, False) for group in groups], [group.verb for group in groups],
+                                    np.random.default_rng((SEED, i)), bool(language), side, unseen=True)[0]
 
                 never = f"in wordings never trained on{language}"
                 compare(f"true order beats a false one {never}", [

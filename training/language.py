@@ -135,6 +135,11 @@ class Group:
         return wordings.CATEGORY_MEASURES.get(self.called, usual)
 
     @property
+    def verb(self) -> str:
+        """What follows its `phrase`: "two dogs are", but "a pair of scissors is"."""
+        return "are" if self.count > 1 else "is"
+
+    @property
     def is_plural(self) -> bool:
         """Whether English speaks of "them"."""
         return self.count > 1 or self.name in ("glasses", "jeans", "scissors", "grapes", "cherries")
