@@ -76,6 +76,20 @@ def spelled_out(text: str) -> str:
     return re.sub("色的?", "", text).replace("2 ", "two ").replace("3 ", "three ")
 
 
+def test_verbs_agree_with_what_stands_before_them():
+    names, rng, found = [noun.english for noun in NOUNS], np.random.default_rng(3), set()
+    scissors, dogs, cat = (Group(names.index(name), count) for name, count in (("scissors", 1), ("dog", 2), ("cat", 1)))
+    for bare in (False, True):
+        for groups in ((scissors, dogs), (cat, scissors), (dogs, cat)):
+            for _ in range(150):
+                text = captions.vary_caption(Scene(groups, "plain"), rng, complete=True, bare=bare)
+                # Where a clause begins: "to the right of a pair of scissors are two dogs" is right, too.
+                found |= set(re.findall(
+                    r"(?:^|, |and )((?:a|the|two|2) (?:pair of )?\w+ (?:is|are)) (?:on|left|right|to)", text))
+    assert found == {"a pair of scissors is", "the scissors are", "two dogs are", "2 dogs are", "the dogs are",
+                     "a cat is", "the cat is"}
+
+
 @pytest.mark.parametrize("chinese", [False, True])
 @pytest.mark.parametrize("how", captions.FALSIFICATIONS)
 def test_a_caption_of_one_thing_tells_what_the_false_one_gets_wrong(how, chinese):

@@ -197,6 +197,12 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
             rows, true, false = map(list, zip(*pairs))
             table.add(what, (seen[rows] * clip.read(true)).sum(-1) > (seen[rows] * clip.read(false)).sum(-1))
 
+    def tell(groups: tuple[Group, ...], i: int, chinese: bool, side: str = "left") -> str:
+        """Where the groups of scene i stand, in a wording that is never trained on."""
+        speak = phrase_chinese if chinese else phrase
+        return in_order([speak(group, False) for group in groups], [group.verb for group in groups],
+                        np.random.default_rng((SEED, i)), chinese, side, unseen=True)[0]
+
     rng = np.random.default_rng(SEED)
     for how in FALSIFICATIONS:
         false = {i: other for i, scene in enumerate(scenes) if (other := falsify(scene, rng, how)) is not None}
@@ -214,17 +220,14 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
                     (i, *pair_of_one(scenes[i], other, how, rng, bool(language), placed=0.3)[:2])
                     for i, other in false.items()])
         if how == "order":
-            for language, speak in (("", phrase), (", in Chinese", phrase_chinese)):
-                def tell(groups: tuple[Group, ...], i: int, side: str = "left") -> str:
-                    return in_order([speak(group, False) for group in groups], [group.verb for group in groups],
-                                    np.random.default_rng((SEED, i)), bool(language), side, unseen=True)[0]
-
+            for language, chinese in (("", False), (", in Chinese", True)):
                 never = f"in wordings never trained on{language}"
                 compare(f"true order beats a false one {never}", [
-                    (i, tell(scenes[i].groups, i), tell(other.groups, i)) for i, other in false.items()])
-                ends = {i: [("left", "right"), ("right", "left")][i % 2] for i in false}
+                    (i, tell(scenes[i].groups, i, chinese), tell(other.groups, i, chinese))
+                    for i, other in false.items()])
                 compare(f"true side of one thing beats the other {never}", [
-                    (i, *(tell((scenes[i].groups[-(i % 2)],), i, side) for side in ends[i])) for i in false])
+                    (i, *(tell((scenes[i].groups[-(i % 2)],), i, chinese, side)
+                          for side in (("right", "left") if i % 2 else ("left", "right")))) for i in false])
 
 
 def _first(similarity: np.ndarray) -> np.ndarray:
