@@ -11,7 +11,21 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from training import backgrounds, captions, cards, clip, language, loop, make, opt, pictures, questions, wordings
+from multimodal import images
+from training import (
+    backgrounds,
+    captions,
+    cards,
+    clip,
+    evaluate,
+    language,
+    loop,
+    make,
+    opt,
+    pictures,
+    questions,
+    wordings,
+)
 from training.language import Group, Scene
 from training.scenes import RECORD, decode, encode
 from training.sprites import NOUNS
@@ -36,7 +50,7 @@ def scenes(count: int, groups: int | None = None) -> list[Scene]:
 def test_a_false_caption_is_false_in_one_respect(how):
     rng = np.random.default_rng(2)
     found = 0
-    for scene in scenes(200):
+    for scene in map(captions.with_colours_to_say, scenes(200)):
         false = captions.falsify(scene, rng, how)
         if false is None:
             continue
@@ -62,7 +76,7 @@ def test_true_and_false_captions_are_worded_alike(how):
             for said in (scene, false):
                 text = spelled_out(vary(said, np.random.default_rng(seed), complete=True))
                 for group in said.groups:
-                    words = spelled_out(say(group, language.colour_is_worth_saying(group)))
+                    words = spelled_out(say(group, with_colour=True))
                     assert words in text
                     text = text.replace(words, "_")
                 for many, one in (("these are", "this is"), (" are", " is")):
@@ -81,7 +95,7 @@ def test_verbs_agree_with_what_stands_before_them():
     scissors, dogs, cat = (Group(names.index(name), count) for name, count in (("scissors", 1), ("dog", 2), ("cat", 1)))
     for bare in (False, True):
         for groups in ((scissors, dogs), (cat, scissors), (dogs, cat)):
-            for _ in range(150):
+            for _ in range(400):
                 text = captions.vary_caption(Scene(groups, "plain"), rng, complete=True, bare=bare)
                 # Where a clause begins: "to the right of a pair of scissors are two dogs" is right, too.
                 found |= set(re.findall(
@@ -111,7 +125,7 @@ def test_a_caption_of_one_thing_tells_what_the_false_one_gets_wrong(how, chinese
                 side = language.SIDES[len(scene.groups)][place]
                 assert [name for name, sign in sides.items() if sign in text] == [side]
         else:
-            assert i == j and (group != other) == (how != "place")
+            assert i == j and (group != other) == (how not in ("place", "light"))
         for thing, text in zip((group, other), texts):
             assert thing.word(chinese) in text or language.plural(thing.word(chinese)) in text
     assert asked > 20
@@ -190,7 +204,7 @@ def test_yes_and_no_are_as_likely_and_true(chinese):
              for question in questions.questions(scene, rng, chinese) if question.kind == "yes/no"]
     yes = np.mean([question.answer in ("yes", *wordings.NO_CHINESE) for _, question in polar])
     assert 0.46 < yes < 0.54
-    wrong = 0
+    wrong = compared = 0
     for scene, question in polar:
         group = scene.groups[0]
         name = group.chinese if chinese else group.name
@@ -198,11 +212,19 @@ def test_yes_and_no_are_as_likely_and_true(chinese):
         for i, colour in enumerate(language.COLOURS_CHINESE if chinese else language.COLOURS):
             if f" {colour} {name}" in question.text or f"{name}是{colour}" in question.text:
                 wrong += says_yes != (i == group.colour)
-        for number in (2, 3):
+        for number in (1, 2, 3):
             said = language.number_word(language.Group(group.noun, number), chinese)
-            if f" {said} " in question.text or f"有{said}{name}" in question.text:
-                wrong += says_yes != (number == group.count)
-    assert wrong == 0
+            for holds, *words in ((group.count > number, "more than", "超过", "多于", "不止"),
+                                  (group.count < number, "fewer than", "少于", "不到"),
+                                  (group.count >= number, "at least", "至少有")):
+                if any(f"{word}{'' if chinese else ' '}{said}" in question.text for word in words):
+                    wrong += says_yes != holds
+                    compared += 1
+                    break
+            else:
+                if number > 1 and (f" {said} " in question.text or f"有{said}{name}" in question.text):
+                    wrong += says_yes != (number == group.count)
+    assert wrong == 0 and compared > 50
 
 
 def test_chinese_repeats_the_verb_of_the_question():
@@ -213,7 +235,7 @@ def test_chinese_repeats_the_verb_of_the_question():
         for question in questions.questions(scene, rng, chinese=True):
             sign = next((sign for sign in verbs if sign in question.text and (
                 not sign.startswith("看") or "了吗" in question.text)), None)
-            if question.kind == "yes/no" and sign and "对吗" not in question.text:
+            if question.kind == "yes/no" and sign and not re.search("对[吗吧不]|没错|是吗", question.text):
                 assert question.answer in verbs[sign], question
                 seen.add(question.answer)
     assert seen == {answer for pair in verbs.values() for answer in pair}
@@ -295,6 +317,88 @@ def test_a_caption_that_says_boat_may_fit_a_canoe():
     told = [replace(ship, groups=(replace(ship.groups[0], called=word),)) for word in ("boat", "ferry", None)]
     fits = clip.may_fit(told, np.zeros(3, bool), [ship, canoe, cat])
     assert fits.tolist() == [[True, True, True], [True, False, False], [False, False, False]]
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_a_caption_of_the_light_tells_it(chinese):
+    rng, lights = np.random.default_rng(10), wordings.IN_LIGHT[chinese]
+    vary = captions.vary_caption_chinese if chinese else captions.vary_caption
+    seen = set()
+    for scene in scenes(300):
+        false = captions.falsify(scene, rng, "light")
+        assert (false is None) == (scene.place in ("room", "plain"))
+        if false is None:
+            continue
+        texts = [vary(told, np.random.default_rng(len(seen)), complete=True, lit=True) for told in (scene, false)]
+        for text, light in zip(texts, (language.light_of(scene), language.light_of(false) or "day")):
+            said = {name for name, words in lights.items() for word in words if word in text}
+            assert said == {light}, text
+            seen.add(text)
+        if scene.place in ("night", "sunset"):  # where the light is all that there is, no place is said
+            assert not any(place in text for text in texts for place in (
+                *wordings.PLACES["plain"], *wordings.PLACES_CHINESE["plain"], "背景", "background"))
+    assert len(seen) > 200
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_a_caption_of_two_of_three_says_how_they_stand(chinese):
+    rng, told_of_two = np.random.default_rng(11), 0
+    left = re.compile(r"(?P<a>.+)在(?P<b>.+?)的?左边|(?P<b2>.+)的?左边[是有](?P<a2>.+)" if chinese else
+                      "(?P<a>.+?)(?: is| are)? (?:to the |on the )?left of (?P<b>.+)")
+    for scene in scenes(500, groups=3):
+        true, false, told, told_falsely = clip.caption_pair(scene, rng, float(chinese), 0.0, False)
+        if len(told.groups) != 2:
+            continue
+        told_of_two += 1
+        nouns = [group.noun for group in scene.groups]
+        first, second = (nouns.index(group.noun) for group in told.groups)
+        assert first < second
+        for text, groups in ((true, told.groups), (false, told_falsely.groups)):
+            if (found := left.search(text)) and not text.startswith(("to the left", "on the left")):
+                a, b = (found[name] or found[f"{name}2"] if chinese else found[name] for name in "ab")
+                words = [{group.word(chinese), language.plural(group.word(chinese))} for group in groups]
+                assert any(word in a for word in words[0]) and any(word in b for word in words[1]), text
+    assert told_of_two > 40
+
+
+def test_kinds_are_asked_for_where_one_thing_is_of_them():
+    names = [noun.english for noun in NOUNS]
+    apple, lemon, dog, teddy = (Group(names.index(name), 1) for name in ("apple", "lemon", "dog", "teddy bear"))
+    assert questions._kinds(apple, (apple, dog)) == ["food", "fruit"]
+    assert questions._kinds(apple, (apple, lemon)) == []
+    assert questions._kinds(dog, (dog, teddy)) == ["pet"]  # some would call a teddy bear an animal
+    rng = np.random.default_rng(14)
+    asked = [question for _ in range(300) for question in questions.questions(Scene((apple, dog), "grass"), rng)]
+    assert {question.answer for question in asked if re.search("(?i)(what|which) fruit", question.text)} == {"an apple"}
+
+
+def test_what_a_background_is_called_is_true():
+    for chinese in (False, True):
+        for scene in (scene for scene in scenes(200) if scene.place != "plain"):
+            right, wrong = questions._backgrounds(scene, chinese)
+            assert not set(right) & set(wrong) and wrong
+    beach = Scene(scenes(1)[0].groups, "beach", "sunset")
+    assert not {"the sea", "water", "the evening sky", "a desert"} & set(questions._backgrounds(beach, False)[1])
+
+
+@pytest.mark.parametrize("chinese", [False, True])
+def test_what_is_between_is_in_the_middle(chinese):
+    rng, asked = np.random.default_rng(15), 0
+    for scene in scenes(900, groups=3):
+        for question in questions.questions(scene, rng, chinese):
+            if ("中间" in question.text and "和" in question.text) or "between" in question.text:
+                asked += question.answer == questions._name_things(scene.groups[1:2], chinese)
+                assert question.kind != "what" or question.answer == questions._name_things(scene.groups[1:2], chinese)
+    assert asked > 5
+
+
+def test_what_was_typed_is_about_the_gallery():
+    rows = [line.split("\t") for line in evaluate.TYPED.read_text(encoding="utf-8").splitlines()]
+    assert {len(row) for row in rows} == {5}
+    files = {sample.path.name for sample in images.gallery()}
+    for language_, kind, file, text, right in rows:
+        assert language_ in ("English", "Chinese") and kind in ("question", "caption") and file in files
+        assert text and all(right.split("|")) and (kind == "question" or text != right)
 
 
 def test_wordings_that_are_not_trained_on_are_kept_apart():

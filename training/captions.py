@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import wordings
-from .backgrounds import OUTDOOR
+from .backgrounds import LIGHTS, OUTDOOR
 from .language import (
     CAPTION_KINDS,
     COLOURS,
@@ -26,6 +26,7 @@ from .language import (
     draw,
     join,
     join_chinese,
+    light_of,
     or_alike,
     phrase,
     phrase_chinese,
@@ -37,11 +38,20 @@ from .language import (
 from .sprites import NOUNS
 
 # In what respect a false caption is false, and how often; "order": the first and the last group have changed places.
-FALSIFICATIONS = {"order": 0.25, "count": 0.15, "object": 0.22, "place": 0.08, "colour": 0.3}
+FALSIFICATIONS = {"order": 0.25, "count": 0.15, "object": 0.22, "place": 0.08, "light": 0.08, "colour": 0.3}
+
+
+def with_colours_to_say(scene: Scene, rng: np.random.Generator | None = None) -> Scene:
+    """A scene without the colours that are not worth saying; with `rng`, in seven of ten cases, since some people do
+    say that a frog is green."""
+    if rng is not None and rng.random() < 0.3:
+        return scene
+    return replace(scene, groups=tuple(group if colour_is_worth_saying(group) else replace(group, colour=None)
+                                       for group in scene.groups))
 
 
 def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False, placed: float = 0.85,
-                 bare: bool = False) -> str:
+                 bare: bool = False, lit: bool = False, of_three: bool = False) -> str:
     """A true caption in one of many wordings, as people would type it.
 
     Some wordings leave out the order, the colours or the place. With `complete`, none does.
@@ -49,60 +59,66 @@ def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False,
     Args:
         placed: How often the place is said.
         bare: Say "the dogs" instead of their number and colour.
+        lit: Say the light, and perhaps no place.
+        of_three: The two groups are two of three.
     """
-    objects = [phrase(g, colour_is_worth_saying(g) and (complete or rng.random() < 0.6)) for g in scene.groups]
+    objects = [phrase(g, complete or rng.random() < 0.6) for g in scene.groups]
     verbs = [group.verb for group in scene.groups]
     if bare:
         things, verbs = zip(*map(subject, scene.groups))
         objects = [f"the {thing}" for thing in things]
     sentence = False
     if len(objects) > 1 and (complete or rng.random() < 0.65):
-        words, sentence = in_order(objects, verbs, rng, chinese=False)
+        words, sentence = in_order(objects, verbs, rng, chinese=False, of_three=of_three)
     else:
         rng.shuffle(objects)
         words = str(rng.choice(wordings.TOGETHER)).format(a=objects[0], b=objects[1]) if len(objects) == 2 else join(
             objects)
-    said = complete or (rng.random() < placed and not (scene.place == "plain" and rng.random() < 0.6))
-    return _finish(words, sentence, where(scene, rng) if said else "", rng)
+    said = complete or lit or (rng.random() < placed and not (scene.place == "plain" and rng.random() < 0.6))
+    return _finish(words, sentence, where(scene, rng, lit) if said else "", rng)
 
 
 def vary_caption_chinese(scene: Scene, rng: np.random.Generator, complete: bool = False, placed: float = 0.8,
-                         bare: bool = False) -> str:
+                         bare: bool = False, lit: bool = False, of_three: bool = False) -> str:
     """`vary_caption` in Chinese."""
-    placed = 1 if complete else placed
+    placed = 1 if complete or lit else placed
     # Complete captions draw the same numbers whatever the scene, so that a false one can have a true one's very words.
     if not complete and len(scene.groups) == 1 and scene.groups[0].count == 1 and rng.random() < 0.25:
         objects = [scene.groups[0].word(chinese=True)]
     else:
-        objects = [phrase_chinese(g, colour_is_worth_saying(g) and (complete or rng.random() < 0.6))
-                   for g in scene.groups]
+        objects = [phrase_chinese(g, complete or rng.random() < 0.6) for g in scene.groups]
     if bare:
         objects = [group.word(chinese=True) for group in scene.groups]
     sentence = len(objects) > 1 and (complete or rng.random() < 0.5)
     if sentence:
-        words, _ = in_order(objects, (), rng, chinese=True)
+        words, _ = in_order(objects, (), rng, chinese=True, of_three=of_three)
     else:
         rng.shuffle(objects)
         words = str(rng.choice(wordings.TOGETHER_CHINESE)).format(
             a=objects[0], b=objects[1]) if len(objects) == 2 else join_chinese(objects)
-    place = where_chinese(scene, rng)
-    if rng.random() < 0.5 and scene.place in LIGHTS_CHINESE:
-        place = LIGHTS_CHINESE[scene.place]
+    place = where_chinese(scene, rng, lit)
+    chance = rng.random()
+    if not lit and chance < 0.5 and scene.place in LIGHTS_CHINESE:
+        words_for_it = wordings.IN_LIGHT[True][scene.place]
+        place = words_for_it[int(2 * chance * len(words_for_it))]
     said = rng.random() < placed and (placed == 1 or scene.place != "plain" or rng.random() < 0.4)
     return _finish_chinese(words, sentence, place if said else "", rng)
 
 
 def in_order(objects: Sequence[str], verbs: Sequence[str], rng: np.random.Generator, chinese: bool, side: str = "left",
-             unseen: bool = False) -> tuple[str, bool]:
+             unseen: bool = False, of_three: bool = False) -> tuple[str, bool]:
     """What stands where, and whether that is a sentence.
 
     Args:
         objects: One to three, from left to right, in words: "two dogs". verbs: "is" or "are" to each, in English.
         side: Where it stands, if there is only one to tell of.
         unseen: In one of the wordings that are never trained on.
+        of_three: Tell of two things only where they stand to each other.
     """
     sentence = chinese or unseen or bool(rng.random() < 0.5)
-    if unseen:
+    if of_three:
+        forms = {2: wordings.BESIDE_CHINESE if chinese else wordings.BESIDE if sentence else wordings.BESIDE_PHRASES}
+    elif unseen:
         forms = wordings.UNSEEN_SENTENCES[chinese]
     else:
         forms = wordings.SENTENCES_CHINESE if chinese else wordings.SENTENCES if sentence else wordings.PHRASES
@@ -115,7 +131,7 @@ def _finish(words: str, sentence: bool, place: str, rng: np.random.Generator) ->
     start = str(rng.choice(["", "a picture of ", "a photo of ", "there is ", "an image of ", "this is ",
                             "a drawing of ", "I see ", "a picture with ", "a photo showing "],
                            p=[0.4, 0.15, 0.15, 0.08, 0.05, 0.05, 0.04, 0.04, 0.02, 0.02]))
-    first, digits = rng.random() < 0.5, rng.random() < 0.06
+    first, digits, place_first = rng.random(3) < (0.5, 0.06, 0.12)
     if sentence:
         text = words if not place else f"{place}, {words}" if first else f"{words}, {place}"
     else:
@@ -123,7 +139,7 @@ def _finish(words: str, sentence: bool, place: str, rng: np.random.Generator) ->
             start = {"there is ": "there are ", "this is ": "these are "}.get(start, start)
         elif words.startswith("the ") and start.endswith("is "):
             start = ""
-        text = f"{start}{words} {place}".rstrip()
+        text = f"{place}, {start}{words}" if place and place_first else f"{start}{words} {place}".rstrip()
     return re.sub(r"\b(two|three)\b", lambda found: str(NUMBERS.index(found[0])), text) if digits else text
 
 
@@ -159,8 +175,9 @@ def caption_of_one(scene: Scene, i: int, rng: np.random.Generator, chinese: bool
     if bare:
         words, verb = thing if chinese else f"the {thing}", are
     else:
-        words, verb = (phrase_chinese if chinese else phrase)(group, colour_is_worth_saying(group)), group.verb
-    said = about == "place" or (rng.random() < placed and scene.place != "plain")
+        words, verb = (phrase_chinese if chinese else phrase)(group, with_colour=True), group.verb
+    lit = about == "light"
+    said = about == "place" or lit or (rng.random() < placed and scene.place != "plain")
     sentence = False
     if about == "colour" and (chance := rng.random()) < 0.6:
         colour, form = colour_word(group.colour, chinese), str(rng.choice(wordings.COLOUR_SENTENCES[chinese]))
@@ -171,8 +188,8 @@ def caption_of_one(scene: Scene, i: int, rng: np.random.Generator, chinese: bool
     elif len(sides) > 1 and (about == "order" or rng.random() < 0.4):
         words, sentence = in_order([words], [verb], rng, chinese, sides[i])
     if chinese:
-        return _finish_chinese(words, sentence, where_chinese(scene, rng) if said else "", rng)
-    return _finish(words, sentence, where(scene, rng) if said else "", rng)
+        return _finish_chinese(words, sentence, where_chinese(scene, rng, lit) if said else "", rng)
+    return _finish(words, sentence, where(scene, rng, lit) if said else "", rng)
 
 
 def pair_of_one(scene: Scene, false: Scene, how: str, rng: np.random.Generator, chinese: bool, placed: float,
@@ -198,6 +215,8 @@ def place_caption(scene: Scene, rng: np.random.Generator, chinese: bool) -> str:
     by_light = scene.light != "day" and rng.random() < 0.25
     if chinese:
         light, place = LIGHTS_CHINESE[scene.light], PLACES_CHINESE[scene.place]
+        if light and rng.random() < 0.5:
+            light = str(rng.choice(wordings.IN_LIGHT[True][scene.light]))
         if by_light or (scene.place in LIGHTS_CHINESE and rng.random() < 0.5):
             spot = thing = light or LIGHTS_CHINESE[scene.place]
         else:  # Without its last character, 里, 上 or 下, a place is a thing: 沙滩上 is on the beach, 沙滩 the beach.
@@ -206,10 +225,10 @@ def place_caption(scene: Scene, rng: np.random.Generator, chinese: bool) -> str:
             spot, thing = light + place, (light and f"{light}的") + thing
         return str(rng.choice([spot, f"在{spot}", thing, f"{spot}的照片", f"{thing}的图片", f"{spot}拍的照片",
                                f"在{spot}拍的照片"]))
-    spot = f"at {scene.light}" if by_light else where(scene, rng)
+    spot = str(rng.choice(wordings.IN_LIGHT[False][scene.light])) if by_light else where(scene, rng)
     thing = spot.partition(" ")[2]  # "the beach at sunset", "a plain background", "night"
     said = [spot, thing, f"a picture {spot}", f"a photo {spot}", f"a picture taken {spot}", f"a photo taken {spot}"]
-    if not spot.startswith("at "):
+    if not by_light and not spot.startswith("at "):
         said += [f"a picture of {thing}", f"a photo of {thing}"]
     return str(rng.choice(said))
 
@@ -243,10 +262,17 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
             return None
         groups[i] = Group(absent, groups[i].count, groups[i].colour)
     elif how == "colour":
-        if not colour_is_worth_saying(groups[i]):
+        if groups[i].colour is None:
             return None
         others = [c for c in range(len(COLOURS)) if c != groups[i].colour]
         groups[i] = replace(groups[i], colour=int(rng.choice(others)))
+    elif how == "light":
+        if (light := light_of(scene)) is None:
+            return None
+        other = str(rng.choice([which for which in LIGHTS if which != light]))
+        if scene.place in OUTDOOR:
+            return replace(scene, light=other)
+        return Scene(scene.groups, "plain" if other == "day" else other)  # of which only the light will be told
     else:
         places = [p for p in (PLACE_PHRASES if scene.light == "day" else OUTDOOR) if p != scene.place]
         return Scene(scene.groups, str(rng.choice(places)), scene.light)

@@ -110,6 +110,11 @@ SCORES = (
      "左右顺序正确的描述得分高于错误的，用从未训练过的说法；用中文",
      ("true order beats a false one in wordings never trained on",
       "true order beats a false one in wordings never trained on, in Chinese")),
+    ("a true caption against a false one, both typed about the gallery without knowing the wordings of training; in "
+     "Chinese",
+     "正确描述的得分高于错误的，两者均由不了解训练措辞的一方看着图库写成；用中文",
+     ("true caption beats a false one, as typed about the gallery",
+      "true caption beats a false one, as typed about the gallery, in Chinese")),
     ("BLIP names every object: one object, all scenes", "BLIP 说对所有物体：单个物体、全部场景",
      tuple(f"BLIP's captions, {name}, name every object" for name in ("one object", "all scenes"))),
     ("the same in Chinese", "同上，用中文", tuple(f"BLIP's Chinese captions, {name}, name every object"
@@ -119,6 +124,9 @@ SCORES = (
     ("the same, asked in wordings never trained on; in Chinese", "同上，用从未训练过的问法；用中文",
      ("BLIP-2 answers in wordings never trained on, all kinds",
       "BLIP-2 answers in Chinese in wordings never trained on, all kinds")),
+    ("the same, typed about the gallery without knowing the wordings of training; in Chinese",
+     "同上，由不了解训练措辞的一方看着图库提问；用中文",
+     ("BLIP-2 answers, as typed about the gallery", "BLIP-2 answers in Chinese, as typed about the gallery")),
     ("in wordings trained on, by kind: what, how many, where, side, colour, one or the other, yes or no",
      "训练过的问法，按类型：是什么、多少、在哪里、哪一边、颜色、二选一、是非",
      tuple(f"BLIP-2 answers, {kind}" for kind in QUESTION_KINDS)),

@@ -13,6 +13,7 @@ import argparse
 import json
 from collections.abc import Container, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ from .captions import (
     place_caption,
     vary_caption,
     vary_caption_chinese,
+    with_colours_to_say,
 )
 from .language import CAPTION_KINDS, COLOURS, Group, Scene, by_another_word, draw
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
@@ -53,6 +55,7 @@ GLANCE = 24  # patches that phase one shows of each picture
 BATCH = 128
 LOSSES = ("false captions", "comparison", "nouns", "patches")  # of phase two, beside the contrast itself
 OF_ONE = 0.35  # of the captions tell of a single group, whatever else there is
+TWO_OF_THREE = 0.3  # of the others, where there are three groups, tell of two
 TOKENIZER = CACHE / "clip-tokenizer"
 
 
@@ -215,7 +218,7 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
         if false.light != "day":  # A caption may say the light alone, which must then be false as well.
             false = replace(false, light="sunset" if false.light == "night" else "night")
         return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese), scene, false
-    scene = in_other_words(scene, rng, in_chinese)
+    scene = in_other_words(with_colours_to_say(scene, rng), rng, in_chinese)
     while (false := falsify(scene, rng, how := draw(FALSIFICATIONS, rng))) is None:
         pass
     # Another word for what is false, too, but none that may be true, as "a boat" is where there is a ship and no canoe.
@@ -227,7 +230,13 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
     if rng.random() < OF_ONE:
         true, untrue, i, j = pair_of_one(scene, false, how, rng, in_chinese, placed, bare)
         return true, untrue, replace(scene, groups=scene.groups[i:i + 1]), replace(false, groups=false.groups[j:j + 1])
-    vary = vary_caption_chinese if in_chinese else vary_caption
+    of_three = len(scene.groups) == 3 and bool(rng.random() < TWO_OF_THREE)
+    if of_three:
+        left_out = int(rng.choice([i for i in range(3) if how == "order" or scene.groups[i] == false.groups[i]]))
+        scene, false = (replace(of, groups=of.groups[:left_out] + of.groups[left_out + 1:]) for of in (scene, false))
+        if how == "order":
+            false = replace(scene, groups=scene.groups[::-1])
+    vary = partial(vary_caption_chinese if in_chinese else vary_caption, lit=how == "light", of_three=of_three)
     # A false caption is false only if it says what is wrong, so it says all. Half of the true ones do too, in the very
     # same words: else to say all would be a sign of falsehood.
     alike, seed = rng.random() < 0.5, int(rng.integers(2**31))
@@ -372,7 +381,7 @@ def main() -> None:
 
     pool = Pool()
     if not (TOKENIZER / "tokenizer.json").exists():  # A run that goes on must go on with the same token ids.
-        scenes = [decode(record) for record in pool.parts[0][1][:6000]]
+        scenes = [with_colours_to_say(decode(record)) for record in pool.parts[0][1][:6000]]
         words = np.random.default_rng(options.seed)  # Not `rng`: the batches are the same if a tokenizer is there.
         texts = [vary(scene, words) for scene in scenes for vary in (vary_caption, vary_caption_chinese)]
         texts += [place_caption(scene, words, chinese) for scene in scenes[:500] for chinese in (False, True)]

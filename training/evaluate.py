@@ -9,6 +9,8 @@ stands with a 95% interval from 1,000 bootstrap samples. The table goes to multi
 import argparse
 import re
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,12 +26,21 @@ from transformers import (
 )
 
 from multimodal import world
+from multimodal.images import gallery
 from multimodal.metrics import is_right, recall_at
 from multimodal.words import article, names_noun
 
 from . import sprites
 from .backgrounds import PLACES
-from .captions import FALSIFICATIONS, falsify, in_order, pair_of_one, vary_caption, vary_caption_chinese
+from .captions import (
+    FALSIFICATIONS,
+    falsify,
+    in_order,
+    pair_of_one,
+    vary_caption,
+    vary_caption_chinese,
+    with_colours_to_say,
+)
 from .language import (
     CAPTION_KINDS,
     CHINESE_PREFIX,
@@ -48,13 +59,16 @@ from .language import (
     plural,
 )
 from .loop import CHECKPOINTS, cpu_name
-from .questions import QUESTION_KINDS, questions
+from .questions import QUESTION_KINDS, Question, questions
 from .scenes import draw_plain
 from .sprites import NOUNS
 from .wordings import NO_CHINESE
 from .world import photographs
 
 SEED = 20_261_124  # taken when the choices about pictures had been made, in view of other scenes
+# Typed by a language model that had seen the gallery's pictures, what is in them, and nothing else of this repository.
+# A tab between language, "question" or "caption", file, text, and the answers that are right or the false caption.
+TYPED = Path(__file__).with_name("typed.tsv")
 FORMS = ("a picture of {}", "图片里有{}")
 KIND_WORDS = (("animal", "vehicle", "piece of food", "plant", "building", "musical instrument", "piece of clothing"),
               ("动物", "交通工具", "食物", "植物", "建筑", "乐器", "衣服"))
@@ -133,6 +147,7 @@ def evaluate_clip(table: Table, count: int) -> None:
     clip = Embedder(CLIPModel.from_pretrained(folder, dtype=torch.float32), CLIPProcessor.from_pretrained(folder))
     score_nouns(table, clip, count)
     score_captions_apart(table, clip, count)
+    score_typed_captions(table, clip)
     for name, styles in (("in all styles of training", sprites.SEEN), ("in the style held out", sprites.HELD_OUT)):
         pictures, _ = draw_plain(styles, count, SEED + 4)
         table.add(f"a scene {name} is flagged as out of domain", (world.distances(pictures, folder) > 1).numpy())
@@ -184,6 +199,7 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
     that there is, of one thing alone, and in wordings that are never trained on."""
     pictures, scenes = draw_plain(COLOURED, count, SEED + 1)
     distinct = list({caption(scene): i for i, scene in enumerate(scenes)}.values())[:500]
+    scenes = [with_colours_to_say(scene) for scene in scenes]
     seen = clip.see(pictures)
     said = clip.read([caption(scenes[i]) for i in distinct])
     similarity = (seen[distinct] @ said.T).numpy()
@@ -197,11 +213,11 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
             rows, true, false = map(list, zip(*pairs))
             table.add(what, (seen[rows] * clip.read(true)).sum(-1) > (seen[rows] * clip.read(false)).sum(-1))
 
-    def tell(groups: tuple[Group, ...], i: int, chinese: bool, side: str = "left") -> str:
-        """Where the groups of scene i stand, in a wording that is never trained on."""
+    def tell(groups: Sequence[Group], i: int, chinese: bool, side: str = "left", of_three: bool = False) -> str:
+        """Where groups of scene i stand, in a wording that is never trained on but for two of three groups."""
         speak = phrase_chinese if chinese else phrase
         return in_order([speak(group, False) for group in groups], [group.verb for group in groups],
-                        np.random.default_rng((SEED, i)), chinese, side, unseen=True)[0]
+                        np.random.default_rng((SEED, i)), chinese, side, unseen=True, of_three=of_three)[0]
 
     rng = np.random.default_rng(SEED)
     for how in FALSIFICATIONS:
@@ -213,14 +229,18 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
             false = {i: false[i] for kind in (True, False) for i in [i for i in more if more[i] == kind][:fewest]}
         for language, vary in (("", vary_caption), (", in Chinese", vary_caption_chinese)):
             compare(f"true caption beats one with a false {how}{language}", [
-                (i, *(vary(scene, np.random.default_rng((SEED, i)), complete=True) for scene in (scenes[i], other)))
-                for i, other in false.items()])
+                (i, *(vary(scene, np.random.default_rng((SEED, i)), complete=True, lit=how == "light")
+                      for scene in (scenes[i], other))) for i, other in false.items()])
             if how != "place":
                 compare(f"true caption of one thing alone beats one with a false {how}{language}", [
                     (i, *pair_of_one(scenes[i], other, how, rng, bool(language), placed=0.3)[:2])
                     for i, other in false.items()])
         if how == "order":
+            two = {i: groups for i in false if len(groups := [*scenes[i].groups]) == 3 and groups.pop(i % 3)}
             for language, chinese in (("", False), (", in Chinese", True)):
+                compare(f"true order of two of three things beats the other{language}", [
+                    (i, *(tell(order, i, chinese, of_three=True) for order in (groups, groups[::-1])))
+                    for i, groups in two.items()])
                 never = f"in wordings never trained on{language}"
                 compare(f"true order beats a false one {never}", [
                     (i, tell(scenes[i].groups, i, chinese), tell(other.groups, i, chinese))
@@ -228,6 +248,24 @@ def score_captions_apart(table: Table, clip: Embedder, count: int) -> None:
                 compare(f"true side of one thing beats the other {never}", [
                     (i, *(tell((scenes[i].groups[-(i % 2)],), i, chinese, side)
                           for side in (("right", "left") if i % 2 else ("left", "right")))) for i in false])
+
+
+def typed(what: str, language: str) -> list[list]:
+    """The questions or captions that were typed about the gallery, see `TYPED`: of each the picture, the text, and the
+    answers that are right or the one caption that is false: three lists."""
+    pictures = {sample.path.name: sample.image for sample in gallery()}
+    rows = [line.split("\t") for line in TYPED.read_text(encoding="utf-8").splitlines()]
+    return [*map(list, zip(*((pictures[file], text, right.split("|"))
+                             for spoken, kind, file, text, right in rows if (spoken, kind) == (language, what))))]
+
+
+def score_typed_captions(table: Table, clip: Embedder) -> None:
+    """Rows on the captions that were typed for the gallery: the true one against the false one."""
+    for which, language in (("", "English"), (", in Chinese", "Chinese")):
+        pictures, true, false = typed("caption", language)
+        seen = clip.see(pictures)
+        table.add(f"true caption beats a false one, as typed about the gallery{which}",
+                  (seen * clip.read(true)).sum(-1) > (seen * clip.read([text for text, in false])).sum(-1))
 
 
 def _first(similarity: np.ndarray) -> np.ndarray:
@@ -355,6 +393,10 @@ def evaluate_blip2(table: Table, count: int) -> None:
             score(" about another picture", visual[[i - 1 for i in about]], asked, about)
         about, otherwise = draw(count // 2, unseen=True)
         score(" in wordings never trained on", visual[list(about)], otherwise, about)
+        seen, texts, right = typed("question", "Chinese" if chinese else "English")
+        table.add(f"BLIP-2 answers{language}, as typed about the gallery", [
+            any(is_right(answer, one) for one in several) for answer, several in zip(
+                ask(look(seen), [Question("typed", text, "") for text in texts]), right)])
         polar = [question for question in asked if question.kind == "yes/no"]
         table.add(f"BLIP-2 says yes{language} to a blank picture", [
             answer in ("yes", *NO_CHINESE) for answer in ask(blank[torch.arange(len(polar)) % len(blank)], polar)])

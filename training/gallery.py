@@ -410,7 +410,9 @@ def questions_of(scene: Scene, rng: np.random.Generator) -> list[Question]:
             if question.kind == "where" and question.answer != language.where(scene):
                 continue  # that asks when
             answer = question.answer if question.kind == "yes/no" else ""
-            if question.text[0].isupper() and question.text.endswith("?") and not question.text.startswith(openings):
+            text = question.text
+            if text[0].isupper() and text.endswith("?") and not (
+                    text.startswith(openings) or text.endswith(wordings.ENDINGS[False])):
                 found.setdefault((question.kind, answer), question)
     return sorted(found.values(), key=lambda question: QUESTION_KINDS.index(question.kind))
 

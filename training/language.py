@@ -13,6 +13,7 @@ import numpy as np
 from multimodal.words import article
 
 from . import wordings
+from .backgrounds import OUTDOOR
 from .sprites import NOUNS
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "grey", "black", "white")
@@ -60,7 +61,8 @@ PLURALS = {"sheep": "sheep", "fish": "fish", "deer": "deer", "mouse": "mice", "m
            "cup of coffee": "cups of coffee", "glass of wine": "glasses of wine", "scarf": "scarves",
            "snowman": "snowmen", "volcano": "volcanoes", "tomato": "tomatoes", "potato": "potatoes",
            "autumn leaf": "autumn leaves", "leaf": "leaves", "aircraft": "aircraft",
-           "piece of clothing": "pieces of clothing", "piece of food": "pieces of food"}
+           "piece of clothing": "pieces of clothing", "piece of food": "pieces of food", "person": "people",
+           "man": "men", "woman": "women", "child": "children"}
 # In their category in the list of nouns, but nobody would say so.
 MISPLACED = frozenset(("teapot", "parachute"))
 MEASURES_CHINESE = {"animal": "只", "vehicle": "辆", "building": "座", "clothing": "件"}
@@ -174,10 +176,31 @@ def phrase(group: Group, with_colour: bool) -> str:
     return f"{NUMBERS[group.count]} {colour}{plural(group.word(chinese=False))}"
 
 
-def where(scene: Scene, rng: np.random.Generator | None = None) -> str:
-    """"on the road at sunset": the answer to a question that begins with where; with `rng`, in one of many wordings."""
-    light = "" if scene.light == "day" else f" at {scene.light}"
-    return or_alike(PLACE_PHRASES[scene.place], wordings.PLACES[scene.place], rng) + light
+def where(scene: Scene, rng: np.random.Generator | None = None, lit: bool = False) -> str:
+    """"on the road at sunset": the answer to a question that begins with where; with `rng`, in one of many wordings,
+    and with `lit`, the light in any case and perhaps nothing else: "on the road in daylight", "by night"."""
+    place = or_alike(PLACE_PHRASES[scene.place], wordings.PLACES[scene.place], rng)
+    light = "" if scene.light == "day" else f"at {scene.light}"
+    if rng is not None:
+        place, light, _ = _in_light(scene, place, light, rng, lit, chinese=False)
+    return f"{place} {light}".strip()
+
+
+def light_of(scene: Scene) -> str | None:
+    """Day, night or sunset; None where it is not to be seen."""
+    if scene.place in ("room", "plain"):
+        return None
+    return scene.place if scene.place in ("night", "sunset") else scene.light
+
+
+def _in_light(scene: Scene, place: str, light: str, rng: np.random.Generator, lit: bool, chinese: bool
+              ) -> tuple[str, str, float]:
+    """The words for a scene's place, for its light, and a number; draws as many numbers for any scene."""
+    chance, which, alone, between = rng.random(4)
+    if lit or (light and chance < 0.4) or (scene.place in OUTDOOR and chance < 0.1):
+        words = wordings.IN_LIGHT[chinese][light_of(scene) or scene.light]
+        light = words[int(which * len(words))]
+    return "" if lit and (alone < 0.4 or scene.place not in OUTDOOR) else place, light, between
 
 
 def or_alike(usual: str, others: tuple[str, ...], rng: np.random.Generator | None) -> str:
@@ -206,10 +229,14 @@ def phrase_chinese(group: Group, with_colour: bool) -> str:
     return f"{NUMBERS_CHINESE[group.count]}{group.measure}{colour}{group.word(chinese=True)}"
 
 
-def where_chinese(scene: Scene, rng: np.random.Generator | None = None) -> str:
+def where_chinese(scene: Scene, rng: np.random.Generator | None = None, lit: bool = False) -> str:
     """"日落时分马路上"; see `where`."""
-    place = or_alike(PLACES_CHINESE[scene.place], wordings.PLACES_CHINESE[scene.place], rng)
-    return LIGHTS_CHINESE[scene.light] + place
+    place, light = PLACES_CHINESE[scene.place], LIGHTS_CHINESE[scene.light]
+    place = or_alike(place, wordings.PLACES_CHINESE[scene.place], rng)
+    if rng is None:
+        return light + place
+    place, light, between = _in_light(scene, place, light, rng, lit, chinese=True)
+    return light + ("" if between < 0.5 else "的" if between < 0.7 else "，") * bool(light and place) + place
 
 
 def join_chinese(phrases: list[str]) -> str:

@@ -9,9 +9,10 @@ from multimodal.words import article
 
 from . import wordings
 from .language import (
+    CAPTION_KINDS,
     COLOURS,
+    LOOKALIKES,
     MEASURED,
-    MISPLACED,
     NUMBERS,
     NUMBERS_CHINESE,
     PLACE_PHRASES,
@@ -28,6 +29,7 @@ from .language import (
     draw,
     join,
     join_chinese,
+    light_of,
     number_word,
     phrase,
     phrase_chinese,
@@ -37,15 +39,24 @@ from .language import (
     where,
     where_chinese,
 )
+from .sprites import NOUNS
 
 QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "either/or", "yes/no")
 LIGHT_NAMES = {"day": ("day", "白天"), "night": ("night", "夜晚"), "sunset": ("sunset", "日落时分")}
-INSIDE = {False: (("indoors", "outdoors"), ("inside", "outside")), True: (("室内", "室外"), ("室内", "户外"))}
-CATEGORY_QUESTIONS = {"animal": ("animal", "animals", "动物"), "vehicle": ("vehicle", "vehicles", "交通工具"),
-                      "food": ("food", None, "食物")}
-# Where one of these is, nobody can say that there is nothing of the category.
-SEMBLANCES = {"animal": {"teddy bear", "snowman", "robot"}, "food": set(),
-              "vehicle": {"skateboard", "balloon", "kite", "ferris wheel"}}
+INSIDE = {False: (("indoors", "outdoors"), ("inside", "outside")),
+          True: (("室内", "室外"), ("室内", "户外"), ("屋里", "屋外"), ("屋内", "野外"), ("屋子里", "外面"))}
+# The nouns of each kind that is asked for, and those too that some would call so: where one of them is, nobody can say
+# that there is nothing of the kind.
+OF_KIND = {kind: frozenset(({
+    "food": CAPTION_KINDS[False]["piece of food"], "tool": ("hammer", "scissors"), "toy": ("teddy bear",),
+    "tree": ("tree", "pine tree", "palm tree"), "clothing": ("shirt", "dress", "jeans"),
+    "pet": ("cat", "dog", "rabbit"),
+} | CAPTION_KINDS[False])[kind]) for kind in wordings.ASKED_KINDS}
+ALIKE = {kind: nouns.union(wordings.DOUBTFUL.get(kind, ())) for kind, nouns in OF_KIND.items()}
+
+
+# Nobody asks whether a cat is at night or on a plain background.
+ASKABLE = [place for place in PLACE_PHRASES if place not in ("night", "sunset", "plain")]
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,11 @@ def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False, uns
         asked.append(Question("side", say("left or right" if either else "side", group),
                               SIDES_CHINESE[side] if chinese else side))
     if group.colour is not None:
-        asked.append(Question("colour", say("colour", group), colour_word(group.colour, chinese)))
+        kinds, fields = _kinds(group, scene.groups), {}
+        if kinds and rng.random() < 0.2:
+            kind = _of_kind(group, kinds, say)
+            fields = {"thing": kind["kind"], "are": kind["are"]}
+        asked.append(Question("colour", say("colour", group, **fields), colour_word(group.colour, chinese)))
     return asked
 
 
@@ -85,6 +100,7 @@ class Wording:
         self.scene, self.rng, self.chinese = scene, rng, chinese
         seen = wordings.CHINESE if chinese else wordings.ENGLISH
         self.table = wordings.UNSEEN[chinese] if unseen else seen
+        self.spot = (PLACES_CHINESE if chinese else PLACE_PHRASES)[scene.place] if scene.place in ASKABLE else None
 
     def another(self, group: Group) -> Group:
         """A group by another word, perhaps, that means nothing else in the scene."""
@@ -93,7 +109,9 @@ class Wording:
 
     def __call__(self, key: str, group: Group | None = None, **fields: str) -> str:
         pic, there = (str(self.rng.choice(some)) for some in (wordings.PICTURES, wordings.THERE[self.chinese]))
-        fields = {"pic": pic, "there": there, "color": str(self.rng.choice(("color", "colour")))} | fields
+        color = str(self.rng.choice(("color", "colour")))
+        fields = {"pic": pic, "there": there, "color": color, "Color": color.capitalize(),
+                  "spot": self.spot or there} | fields
         if group is not None:
             if group.called is None:
                 group = self.another(group)
@@ -108,12 +126,24 @@ class Wording:
         chance = self.rng.random()
         if chance < 0.1:  # as people type
             text = text[0].lower() + text[1:].rstrip("?？.")
-        elif chance < 0.2 and self.table is not wordings.UNSEEN[self.chinese]:
+        elif chance < 0.28 and self.table is not wordings.UNSEEN[self.chinese]:
+            text = self._as_spoken(text, pic, chance)
+        return text
+
+    def _as_spoken(self, text: str, pic: str, chance: float) -> str:
+        """A question with something before or after it, or with other words for some of it."""
+        if chance < 0.18:
             opening = str(self.rng.choice(wordings.OPENINGS[self.chinese])).format(pic=pic)
             if text.startswith(opening):  # 那那是什么
                 opening = ""
-            text = opening + (text if opening.endswith(". ") else text[0].lower() + text[1:])
-        return text
+            return opening + (text if opening.endswith(". ") else text[0].lower() + text[1:])
+        if self.chinese and text.endswith("吗？") and "了" not in text:
+            return text[:-2] + str(self.rng.choice(wordings.TAGS_CHINESE))
+        if self.chinese and re.search("[左右]边", text):
+            return re.sub("(?<=[左右])边", str(self.rng.choice(wordings.SIDE_ENDINGS)), text)
+        if chance < 0.23 and text.endswith(("?", "？")) and not re.search("吗？$|没有？$|还是| or ", text):
+            return text[:-1] + str(self.rng.choice(wordings.ENDINGS[self.chinese]))
+        return re.sub("^(What|Where) is ", r"\1's ", text)
 
 
 def _name_things(groups: tuple[Group, ...], chinese: bool) -> str:
@@ -128,35 +158,48 @@ def _ask_what(scene: Scene, group: Group, say: Wording) -> Question:
     i = scene.groups.index(group)
     if len(scene.groups) > 1 and form < 0.4:
         return _ask_what_is_there(scene, -int(rng.integers(2)), say)  # the first or the last
-    if len(scene.groups) > 1 and form < 0.6:
+    if len(scene.groups) == 3 and form < 0.45:
+        a, b = (word.word(True) if say.chinese else subject(word)[0] for word in map(say.another, scene.groups[::2]))
+        if rng.random() < 0.5:
+            a, b = b, a
+        return Question("what", say("between", a=a, b=b), _name_things(scene.groups[1:2], say.chinese))
+    others = tuple(other for other in scene.groups if other != group)
+    if others and form < 0.6:
         return _ask_what_is_beside(scene, i, say)
-    others = [other.colour for other in scene.groups if other != group]
-    if form > 0.9 and group.colour is not None and not {None, group.colour} & set(others):
-        text = say("of colour", colour=colour_word(group.colour, say.chinese))
-        return Question("what", text, _name_things((group,), say.chinese))
-    alone = sum(g.category == group.category for g in scene.groups) == 1
-    if alone and _has_category(group) and rng.random() < 0.3:
+    if others and form < 0.65:
+        return Question("what", say("besides", group), _name_things(others, say.chinese))
+    kinds = _kinds(group, scene.groups)
+    if form > 0.9 and group.colour is not None and not {None, group.colour} & {other.colour for other in others}:
+        key, fields = "of colour", {"colour": colour_word(group.colour, say.chinese)}
+        if kinds and rng.random() < 0.5:
+            key, fields = "category of colour", fields | _of_kind(group, kinds, say)
+        return Question("what", say(key, **fields), _name_things((group,), say.chinese))
+    if kinds and rng.random() < 0.45:
         key = "category of one" if group.count == 1 and rng.random() < 0.5 else "category"
-        return Question("what", say(key, **_category(group, say.chinese)), _name_things((group,), say.chinese))
+        return Question("what", say(key, **_of_kind(group, kinds, say)), _name_things((group,), say.chinese))
     single = len(scene.groups) == group.count == 1 and rng.random() < 0.3
     return Question("what", say("single" if single else "everything"), _name_things(scene.groups, say.chinese))
 
 
-def _has_category(group: Group) -> bool:
-    return group.category in CATEGORY_QUESTIONS and group.name not in MISPLACED
+def _kinds(group: Group, beside: tuple[Group, ...] = ()) -> list[str]:
+    """The kinds that a group is of and nothing beside it."""
+    return [kind for kind, nouns in OF_KIND.items() if group.name in nouns and not any(
+        other.name in ALIKE[kind] for other in beside if other != group)]
 
 
-def _category(group: Group, chinese: bool) -> dict[str, str]:
-    one, many, in_chinese = CATEGORY_QUESTIONS[group.category]
+def _of_kind(group: Group, kinds: list[str], say: Wording) -> dict[str, str]:
+    """The fields of a question for a group by one of its kinds."""
+    kind = str(say.rng.choice(kinds))
+    many, in_chinese, _ = wordings.ASKED_KINDS[kind]
     several = group.count > 1 and many is not None
-    return {"kind": in_chinese if chinese else many if several else one, "are": "are" if several else "is"}
+    return {"kind": in_chinese if say.chinese else many if several else kind, "are": "are" if several else "is"}
 
 
 def _ask_what_is_there(scene: Scene, i: int, say: Wording) -> Question:
     group, fields = scene.groups[i], side_fields(SIDES[len(scene.groups)][i], say.chinese)
     key = "on side"
-    if _has_category(group) and say.rng.random() < 0.25:
-        key, fields = "category on side", fields | _category(group, say.chinese)
+    if (kinds := _kinds(group)) and say.rng.random() < 0.25:
+        key, fields = "category on side", fields | _of_kind(group, kinds, say)
     return Question("what", say(key, **fields), _name_things((group,), say.chinese))
 
 
@@ -166,7 +209,10 @@ def _ask_what_is_beside(scene: Scene, i: int, say: Wording) -> Question:
              if len(there) == 1]
     if sides and say.rng.random() < 0.5:
         side, there = sides[say.rng.integers(len(sides))]
-        text = say("to the side", scene.groups[i], **side_fields(side, say.chinese))
+        key, fields = "to the side", side_fields(side, say.chinese)
+        if (kinds := _kinds(there[0])) and say.rng.random() < 0.3:
+            key, fields = "category to the side", fields | _of_kind(there[0], kinds, say)
+        text = say(key, scene.groups[i], **fields)
     else:
         there = scene.groups[max(0, i - 1):i] + scene.groups[i + 1:i + 2]
         text = say("beside", scene.groups[i])
@@ -175,19 +221,12 @@ def _ask_what_is_beside(scene: Scene, i: int, say: Wording) -> Question:
 
 def _ask_where(scene: Scene, group: Group, say: Wording) -> Question:
     """Where something is or a picture was taken, or when."""
-    if _light(scene) and say.rng.random() < 0.1:
-        return Question("where", say("time"), LIGHT_NAMES[_light(scene)][say.chinese])
+    if light_of(scene) and say.rng.random() < 0.1:
+        return Question("where", say("time"), LIGHT_NAMES[light_of(scene)][say.chinese])
     # Nobody asks where a picture was taken that has a plain background.
     of_thing = scene.place == "plain" or say.rng.random() < 0.5
     return Question("where", say("where", group) if of_thing else say("place"),
                     where_chinese(scene) if say.chinese else where(scene))
-
-
-def _light(scene: Scene) -> str | None:
-    """Day, night or sunset; None where it is not to be seen."""
-    if scene.place in ("room", "plain"):
-        return None
-    return scene.place if scene.place in ("night", "sunset") else scene.light
 
 
 def _ask_how_many(scene: Scene, group: Group, say: Wording) -> Question:
@@ -196,14 +235,19 @@ def _ask_how_many(scene: Scene, group: Group, say: Wording) -> Question:
     if form < 0.2:
         total = sum(g.count for g in scene.groups)
         return Question("how many", say("total"), f"{NUMBERS_CHINESE[total]}个" if say.chinese else NUMBERS[total])
-    if form < 0.35 and _has_category(group) and group.category != "food" and not any(
-            g.name in SEMBLANCES[group.category] | MISPLACED for g in scene.groups):
-        _, many, thing = CATEGORY_QUESTIONS[group.category]
-        total = sum(g.count for g in scene.groups if g.category == group.category)
-        measure = {"animal": "只", "vehicle": "个"}[group.category]
+    kinds = [kind for kind in _kinds(group) if wordings.ASKED_KINDS[kind][0] and not any(
+        g.name in ALIKE[kind] - OF_KIND[kind] or g.name in MEASURED for g in scene.groups)]
+    if form < 0.4 and kinds:
+        kind = str(rng.choice(kinds))
+        many, thing, measure = wordings.ASKED_KINDS[kind]
+        total = sum(g.count for g in scene.groups if g.name in OF_KIND[kind])
         return Question("how many", say("count", many=many, thing=thing, measure=measure),
                         NUMBERS_CHINESE[total] + measure if say.chinese else NUMBERS[total])
-    if form < 0.43:
+    if form < 0.42:
+        thing = str(rng.choice(wordings.NEVER_THERE[say.chinese]))
+        text = say("count", many="" if say.chinese else plural(thing), thing=thing, measure="个")
+        return Question("how many", text, "没有" if say.chinese else "none")
+    if form < 0.5:
         absent = Group(absent_noun(scene, rng), 1)
         if absent.name not in MEASURED:
             return Question("how many", say("count", absent), "没有" if say.chinese else "none")
@@ -215,15 +259,18 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     rng, chinese = say.rng, say.chinese
     speak = phrase_chinese if chinese else phrase
     truth = bool(rng.random() < 0.5)
-    # Nobody asks whether a cat is at night or on a plain background.
-    askable = [place for place in PLACE_PHRASES if place not in ("night", "sunset", "plain")]
-    light = _light(scene)
-    shown = {g.category for g in scene.groups if _has_category(g)}
-    missing = {category for category, alike in SEMBLANCES.items() if not any(
-        g.category == category or g.name in alike for g in scene.groups)}
-    forms = {"is there": 0.45, "is colour": 0.15 * (group.colour is not None), "is count": 0.15 * (
-        group.name not in MEASURED), "is place": 0.12 * (scene.place != "plain"), "is light": 0.06 * bool(light),
-        "is on side": 0.1 * (len(scene.groups) > 1), "is category": 0.12 * bool(shown and missing)}
+    light, countable = light_of(scene), group.name not in MEASURED
+    shown = {kind for g in scene.groups for kind in _kinds(g)}
+    missing = {kind for kind, nouns in ALIKE.items() if not any(g.name in nouns for g in scene.groups)}
+    forms = {"is there": 0.45, "is colour": 0.15 * (group.colour is not None), "is count": 0.15 * countable,
+             "is more than": 0.08 * countable, "is place": 0.15 * (scene.place != "plain"),
+             "is light": 0.06 * bool(light), "is on side": 0.12 * (len(scene.groups) > 1),
+             "is category": 0.14 * bool(shown)}
+    i = scene.groups.index(group)
+    more = [other for other in scene.groups
+            if other.count != group.count and {group.name, other.name}.isdisjoint(MEASURED)]
+    kinds = _kinds(group, scene.groups) if group.count == 1 else []
+    forms |= {"is more of": 0.1 * bool(more), "kind is": 0.1 * bool(kinds)}
     form = draw(forms, rng)
     fields: dict[str, str] = {}
     if form == "is colour":
@@ -238,26 +285,48 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
         fields = {"n": number_word(asked, chinese) if chinese and count == 1 else speak(asked, False)}
         if not chinese:
             fields["thing"] = asked.word(chinese)  # "exactly one dog", of two dogs
+    elif form == "is more than":
+        fields = {"n": _compare(group, truth, say)}
+        fields["Are_there"] = "Is there" if re.search(r"\bone\b", fields["n"]) else "Are there"
     elif form == "is place":
-        if scene.place not in askable or rng.random() < 0.3:
+        chance = rng.random()
+        if chance < 0.4:
+            form = "is background"
+            fields = {"background": str(rng.choice(_backgrounds(scene, chinese)[0 if truth else 1]))}
+        elif scene.place not in ASKABLE or chance < 0.6:
             words = INSIDE[chinese][rng.integers(2)]
             fields = {"place": words[(scene.place == "room") != truth]}
         else:
-            place = scene.place if truth else str(rng.choice([p for p in askable if p != scene.place]))
+            place = scene.place if truth else str(rng.choice([p for p in ASKABLE if p != scene.place]))
             form = str(rng.choice(("is place", "is in place")))
             fields = {"place": (PLACES_CHINESE if chinese else PLACE_PHRASES)[place]}
     elif form == "is light":
         asked = light if truth else str(rng.choice([which for which in LIGHT_NAMES if which != light]))
         fields = {"light": str(rng.choice((LIGHT_NAMES[asked][chinese], *wordings.LIGHTS[chinese][asked])))}
     elif form == "is category":
-        one, many, thing = CATEGORY_QUESTIONS[str(rng.choice(sorted(shown if truth else missing)))]
+        usual = {"animal", "vehicle", "food"} if rng.random() < 0.4 else set()
+        asked = shown if truth else missing
+        one = str(rng.choice(sorted(asked & usual or asked)))
+        many, thing, _ = wordings.ASKED_KINDS[one]
         several = many is not None and rng.random() < 0.6
         kind = str(rng.choice((many, f"any {many}"))) if several else article(one) if many else f"any {one}"
         fields = {"kind": thing if chinese else kind, "Are": "Are" if several else "Is"}
         group = None
+    elif form == "is more of":
+        first, second = sorted((group, more[rng.integers(len(more))]), key=lambda g: g.count, reverse=truth)
+        group, other = say.another(first), say.another(second)
+        fields = {"many": plural(group.word(chinese=False)), "others": plural(other.word(chinese=False)),
+                  "other": other.word(chinese)}
+    elif form == "kind is":
+        kind = str(rng.choice(kinds))
+        fields = {"kind": wordings.ASKED_KINDS[kind][1] if chinese else kind}
+        alike = {group.name}.union(*(nouns for nouns in LOOKALIKES if group.name in nouns))
+        others = [j for j, noun in enumerate(NOUNS) if noun.english in OF_KIND[kind] - alike]
+        if not truth and others:
+            group = Group(int(rng.choice(others)), 1)
+        truth = truth or not others
     elif form == "is on side":
         sides = SIDES[len(scene.groups)]
-        i = scene.groups.index(group)
         if rng.random() < 0.5:
             j = int(rng.choice([k for k in range(len(sides)) if k != i]))
             form, other = "is left of", say.another(scene.groups[j])
@@ -266,6 +335,10 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
         else:
             side = sides[i] if truth else str(rng.choice([which for which in sides if which != sides[i]]))
         fields |= side_fields(side, chinese)
+    elif not truth and rng.random() < 0.12:
+        thing = str(rng.choice(wordings.NEVER_THERE[chinese]))
+        group, fields = None, {"thing": thing, "many": "" if chinese else plural(thing), "Are_any": "Are",
+                               "one": f"一个{thing}" if chinese else article(thing)}
     else:
         if not truth:
             group = Group(absent_noun(scene, rng), 1)
@@ -280,18 +353,42 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     return Question("yes/no", text, yes if truth else no)
 
 
+def _compare(group: Group, truth: bool, say: Wording) -> str:
+    """"more than two dogs", as is true, or not, of how many there are: 超过两只."""
+    compared = [(words, n) for words, ns, holds in (
+        (("more than", "超过", "多于", "不止"), (1, 2), group.count.__gt__),
+        (("fewer than", "少于", "不到"), (2, 3), group.count.__lt__),
+        (("at least", "至少有"), (2, 3), group.count.__ge__)) for n in ns if holds(n) == truth]
+    (english, *chinese), n = compared[say.rng.integers(len(compared))]
+    asked = say.another(replace(group, count=n, colour=None))
+    if say.chinese:
+        return str(say.rng.choice(chinese)) + number_word(asked, chinese=True)
+    return f"{english} {NUMBERS[n]} {asked.word(chinese=False) if n == 1 else plural(asked.word(chinese=False))}"
+
+
+def _backgrounds(scene: Scene, chinese: bool) -> tuple[list[str], list[str]]:
+    """What the background of a scene can be called, and what not: by a beach there is the sea."""
+    doubtful = {"beach": {"sea", "desert"}, "sea": {"beach"}, "desert": {"beach"}}.get(scene.place, set())
+    doubtful |= {"night", "sunset"} if scene.light != "day" else set()
+    table = wordings.BACKGROUNDS[chinese]
+    return list(table[scene.place]), [
+        word for place, words in table.items() if place not in doubtful | {scene.place} for word in words]
+
+
 def _ask_either_or(scene: Scene, group: Group, say: Wording) -> Question:
     """A question that offers two answers, one of them right, to be repeated as it was said."""
     rng, chinese = say.rng, say.chinese
-    light = _light(scene)
+    light = light_of(scene)
     forms = {"colour": 0.3 * (group.colour is not None), "thing": 0.3 * (group.count == 1), "number": 0.15 * (
-        group.name not in MEASURED), "light": 0.1 * (light in ("day", "night")), "place": 0.15 * (
-        scene.place != "plain")}
+        group.name not in MEASURED), "light": 0.1 * bool(light), "place": 0.2 * (
+        scene.place != "plain"), "on side": 0.1 * (len(scene.groups) > 1)}
     form = draw(forms, rng)
-    asked = say.another(group)
+    asked, fields = say.another(group), {}
     if form == "colour":
-        answers = [colour_word(colour, chinese) for colour in (
-            group.colour, int(rng.choice([c for c in range(len(COLOURS)) if c != group.colour])))]
+        others = rng.permutation([c for c in range(len(COLOURS)) if c != group.colour])
+        answers = [colour_word(int(colour), chinese) for colour in (group.colour, *others[:1 + (rng.random() < 0.15)])]
+        if chinese and rng.random() < 0.3:  # 红的还是蓝的
+            answers = [f"{answer[:-1]}的" for answer in answers]
     elif form == "thing":
         things = [asked, say.another(Group(absent_noun(scene, rng), 1))]
         bare = chinese and rng.random() < 0.5
@@ -299,19 +396,30 @@ def _ask_either_or(scene: Scene, group: Group, say: Wording) -> Question:
         if len(scene.groups) == 1 and rng.random() < 0.6:
             form = "this"
     elif form == "number":
-        counts = (group.count, int(rng.choice([c for c in (1, 2, 3) if c != group.count])))
+        others = rng.permutation([c for c in (1, 2, 3) if c != group.count])
+        counts = [group.count, *map(int, others[:1 + (rng.random() < 0.15)])]
         answers = [number_word(replace(group, count=count), chinese) for count in counts]
     elif form == "light":
-        words = [("day", "daytime"), ("night", "nighttime")] if not chinese else [("白天", "白天"), ("晚上", "夜晚")]
-        answers = [which[int(rng.integers(2))] for which in words]
-        answers = answers if light == "day" else answers[::-1]
+        others = rng.permutation([which for which in LIGHT_NAMES if which != light])
+        answers = [str(rng.choice((LIGHT_NAMES[which][chinese], *wordings.LIGHTS[chinese][which])))
+                   for which in (light, *others[:1 + (rng.random() < 0.3)])]
+    elif form == "on side":
+        there = int(rng.integers(2))
+        two = (scene.groups[0], scene.groups[-1])
+        answers = [words.word(True) if chinese else subject(words)[0] for words in map(say.another, (
+            two[there], two[1 - there]))]
+        fields = side_fields(("left", "right")[there], chinese)
+    elif rng.random() < 0.5:
+        form, (right, wrong) = "background", _backgrounds(scene, chinese)
+        answers = [str(rng.choice(right)), str(rng.choice(wrong))]
     elif scene.place in ("night", "sunset") or rng.random() < 0.5:
         answers = list(INSIDE[chinese][rng.integers(2)][::1 if scene.place == "room" else -1])
     else:
-        other = str(rng.choice([p for p in PLACE_PHRASES if p not in (scene.place, "night", "sunset", "plain")]))
+        other = str(rng.choice([place for place in ASKABLE if place != scene.place]))
         answers = [(PLACES_CHINESE if chinese else PLACE_PHRASES)[place] for place in (scene.place, other)]
-    a, b = rng.permutation(answers)
-    return Question("either/or", say(f"either {form}", asked, a=str(a), b=str(b)), answers[0])
+    *before, b = map(str, rng.permutation(answers))
+    text = say(f"either {form}", asked, a=("、" if chinese else ", ").join(before), b=b, **fields)
+    return Question("either/or", text, answers[0])
 
 
 def ask_to_describe(scene: Scene, rng: np.random.Generator, chinese: bool) -> Question:
