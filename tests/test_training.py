@@ -141,7 +141,8 @@ def test_captions_kept_for_the_evaluation_are_not_trained_on(chinese):
     seen = (wordings.SENTENCES_CHINESE,) if chinese else (wordings.SENTENCES, wordings.PHRASES)
     assert not spoken(seen) & spoken([wordings.UNSEEN_SENTENCES[chinese]])
     rng = np.random.default_rng(5)
-    signs = ("能看到", "就在", "在.边的是") if chinese else ("can be seen", "you can see", "to its left,")
+    signs = ("能看到", "就在", "在.边的是", "手边", "半边", "可以看到") if chinese else (
+        "can be seen", "you can see", "to its left,", "half shows", "at the left", "the right of that")
     for scene in scenes(300):
         true, false, *_ = clip.caption_pair(scene, rng, float(chinese), 0.5, False)
         assert not any(re.search(sign, text) for sign in signs for text in (true, false))

@@ -33,7 +33,7 @@ from .captions import falsify
 from .clip import VISION
 from .language import Scene, describe
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
-from .opt import document, encode, halves, said_in_turn
+from .opt import CHINESE, document, encode, halves, said_in_turn
 from .pictures import Pool, normalise
 from .questions import questions
 from .scenes import PICTURE_SIZE, decode
@@ -193,7 +193,7 @@ class Stage2(nn.Module):
 def ask_the_blind(scene: Scene, rng: np.random.Generator) -> list[list[tuple[str, bool]]]:
     """A question about a scene that is answered with yes or no, in the form of `opt.document`, once with either answer:
     somebody is asked who has not seen the scene."""
-    turn, = (turn for turn in questions(scene, rng, chinese=bool(rng.random() < 0.4)) if turn.kind == "yes/no")
+    turn, = (turn for turn in questions(scene, rng, chinese=bool(rng.random() < CHINESE)) if turn.kind == "yes/no")
     other = {"yes": "no", **NO_CHINESE}
     other |= {no: yes for yes, no in other.items()}
     return [said_in_turn([replace(turn, answer=answer)]) for answer in (turn.answer, other[turn.answer])]

@@ -424,7 +424,9 @@ Pearson's. Of the captions with a false count, half say too much and half too li
 can be answered without looking. Questions come in the many wordings of `training/wordings.py`, some with another word
 for the thing. Those "never trained on" are kept apart there, but which wordings to train on was chosen in view of how
 earlier models did in part of them, and the number of styles in view of the style held out. "By another word", one noun
-of the 175 has another of its names, all of them trained on. Times are those of {cpu_name()}.
+of the 175 has another of its names, all of them trained on. "As typed about the gallery" are the sentences of
+`training/typed.tsv`, which a language model wrote that saw the pictures and knew no wordings; an answer is right if it
+is among those listed there. Times are those of {cpu_name()}.
 
 """
         (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(table.rows) + "\n", encoding="utf-8")

@@ -23,6 +23,7 @@ from .sprites import CACHE
 
 BATCH = 64
 CAPTIONS = 0.15  # the share of captions: they have few wordings, questions many
+CHINESE = 0.5  # the share of Chinese dialogues
 
 
 def train_tokenizer(texts: list[str]) -> GPT2Tokenizer:
@@ -49,10 +50,10 @@ def document(scene: Scene, rng: np.random.Generator, captions: float) -> list[tu
     """
     if rng.random() < captions:
         if rng.random() < 0.12:
-            return said_in_turn([ask_to_describe(scene, rng, chinese=bool(rng.random() < 0.4))])
+            return said_in_turn([ask_to_describe(scene, rng, chinese=bool(rng.random() < CHINESE))])
         return [[(caption(scene), True)], [("a photo of", False), (f" {caption(scene)}", True)],
                 [(CHINESE_PREFIX, False), (caption_chinese(scene), True)]][rng.choice(3, p=(0.51, 0.28, 0.21))]
-    return said_in_turn(dialogue(scene, rng, chinese=bool(rng.random() < 0.4)))
+    return said_in_turn(dialogue(scene, rng, chinese=bool(rng.random() < CHINESE)))
 
 
 def said_in_turn(turns: list[Question]) -> list[tuple[str, bool]]:

@@ -211,10 +211,13 @@ SENTENCES_CHINESE = {
 UNSEEN_SENTENCES = {
     False: {1: ("{on_side} {is_a} {a}", "you can see {a} {on}"),
             2: ("{b} can be seen to the right of {a}", "on the left of {b} {is_a} {a}", "{b} and, to its left, {a}",
-                "on the left side {is_a} {a} and on the right side {is_b} {b}"),
+                "on the left side {is_a} {a} and on the right side {is_b} {b}",
+                "the left half shows {a}, the right half {b}", "{a} {is_a} at the left, {b} {is_b} at the right",
+                "there {is_a} {a} left of {b}", "{a}, and to the right of that, {b}"),
             3: ("on the left side {is_a} {a}, in the middle {is_b} {b}, on the right side {is_c} {c}",)},
     True: {1: ("{side}能看到{a}", "在{side}的是{a}"),
-           2: ("左边能看到{a}，右边能看到{b}", "{a}在左侧，{b}在右侧", "{b}就在{a}的右边", "在{b}左边的是{a}"),
+           2: ("左边能看到{a}，右边能看到{b}", "{a}在左侧，{b}在右侧", "{b}就在{a}的右边", "在{b}左边的是{a}",
+               "左手边是{a}，右手边是{b}", "{b}站在{a}的右手边", "左半边是{a}，右半边是{b}", "{a}的右侧可以看到{b}"),
            3: ("左边能看到{a}，中间能看到{b}，右边能看到{c}",)},
 }
 # Two things of which is not said where they stand.
