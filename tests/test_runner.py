@@ -311,6 +311,19 @@ def test_a_lesson_has_no_input_to_wait_for(chapter_of_each_platform):
         assert "EOFError" in process.stderr.read()
 
 
+def test_a_lesson_that_cannot_be_started_does_not_end_the_others(chapter):
+    (chapter.libraries / "sitecustomize.py").write_text(
+        "import os\nfork, first = os.fork, [True]\n"
+        "def fails_once():\n"
+        "    if first and first.pop():\n        raise OSError(11, 'Resource temporarily unavailable')\n"
+        "    return fork()\n"
+        "os.fork = fails_once\n")
+    run = chapter.run("1-2")
+    assert run.returncode == 1 and "Traceback" not in run.stderr
+    assert "could not be started: Resource temporarily unavailable" in run.stdout
+    assert "hello from 9.2" in run.stdout and "1 of 2 sections succeeded" in run.stdout
+
+
 def test_debug_shows_the_traceback(chapter):
     chapter.lesson(2, "1 / 0")
     run = chapter.run("2", "--debug")
