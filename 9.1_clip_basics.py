@@ -25,7 +25,8 @@ options = lesson.start()
 choice = catalog.choose("clip", options)
 lesson.use(choice)
 with choice.loading() as settings:
-    model = CLIPModel.from_pretrained(choice.path, **settings).to(choice.device).eval()
+    model = CLIPModel.from_pretrained(choice.path, **settings)
+model.to(choice.device).eval()
 processor = CLIPProcessor.from_pretrained(choice.path)
 
 gallery = images.gallery()

@@ -37,7 +37,8 @@ for path in options.image or ():
 choice = catalog.choose("sbert-clip", options)
 lesson.use(choice)
 with choice.loading() as settings:
-    model = SentenceTransformer(choice.path, device=choice.device, model_kwargs=settings, local_files_only=True)
+    model = SentenceTransformer(choice.path, device="cpu", model_kwargs=settings, local_files_only=True)
+model.to(choice.device)
 gallery = images.gallery()
 gallery_pictures = [sample.image for sample in gallery]
 BATCH = choice.batch_size(32)  # fewer pictures a batch where memory is short
@@ -136,9 +137,8 @@ if "sbert-clip-multilingual" in (options.model or ()):
                         "--models hub fetches both.")
     lesson.use(tower)
     with tower.loading() as settings:
-        multilingual = SentenceTransformer(tower.path, device=tower.device, model_kwargs=settings,
-                                           local_files_only=True)
-    captions = normalise(multilingual.encode([sample.caption_chinese for sample in gallery]))
+        multilingual = SentenceTransformer(tower.path, device="cpu", model_kwargs=settings, local_files_only=True)
+    captions = normalise(multilingual.to(tower.device).encode([sample.caption_chinese for sample in gallery]))
     recall["Chinese, multilingual tower"] = metrics.recall_at(captions @ picture_embeddings.T, 1)
     print(f"   {tower.name}, Chinese captions: recall@1 {recall['Chinese, multilingual tower']:.1%}")
 lesson.record("recall_at_1", recall)
@@ -247,12 +247,14 @@ name = "own" if own else "gallery"
 if options.images:  # one index for each folder, also where two are called alike
     folder = options.images.resolve()
     name = f"{folder.name}-{hashlib.sha256(bytes(folder)).hexdigest()[:6]}"
+if choice.source == "embedded":  # else it would replace the real model's index, which may have taken hours
+    name += "-small"
 index = ImageIndex(lesson.folder / f"index-{name}.npz", embed_texts(["a photo"])[0])
 began = time.perf_counter()
 embedded = index.update(own or paths, embed_files)
 if not index.paths:
     raise UserError(f"None of the pictures in {options.images} can be opened: save them as JPEG or PNG.")
-lesson.check([images.Sample(path.stem, path) for path in index.paths[:100]] if own else [])  # a hundred are enough
+lesson.check([images.Sample(path.stem, path) for path in index.paths] if own else [])
 print(f"   {index.file} holds {len(index.paths)} pictures: {embedded} embedded in {time.perf_counter() - began:.2f} s")
 began = time.perf_counter()
 again = ImageIndex(index.file, index.probe).update(index.paths, embed_files)
@@ -288,8 +290,9 @@ few = range(0, len(labels), max(1, len(labels) // 8))[:8]
 lesson.save(figures.picture_grid([images.open_picture(index.paths[i]) for i in few],
                                  [", ".join(nouns[j] for j in labels[i]) for i in few], finding, width=34), "labels")
 
-cosines = (index.embeddings @ index.embeddings.T)[np.triu_indices(len(index.paths), k=1)]
-threshold = float(np.quantile(cosines, 0.95)) if len(cosines) else 1.0  # the closest twentieth of all pairs
+some = index.embeddings[::1 + len(index.paths) // 1000]  # all pairs of a large folder would fill the memory
+cosines = (some @ some.T)[np.triu_indices(len(some), k=1)]
+threshold = float(np.quantile(cosines, 0.95)) if len(cosines) else 1.0  # the closest twentieth of the pairs
 clusters = util.community_detection(index.embeddings, threshold=threshold, min_community_size=3)
 print(f"   {len(clusters)} clusters of 3 pictures or more with cosines from {threshold:.2f} on")
 if clusters:

@@ -13,13 +13,12 @@
 
 # %%
 import argparse
-import contextlib
 from collections import Counter
 
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
 from multimodal import UserError, catalog, figures, images, reader
 from multimodal.hardware import median_seconds
-from multimodal.lesson import Lesson, progress
+from multimodal.lesson import Lesson, converse, progress
 from multimodal.metrics import is_right
 
 import torch
@@ -53,15 +52,16 @@ processor.tokenizer.padding_side = "left"  # a prompt goes on at its right end, 
 image_token = processor.tokenizer.convert_tokens_to_ids("<image>")
 if processor.num_query_tokens != model.config.num_query_tokens or model.config.image_token_index != image_token:
     raise UserError(f"The BLIP-2 in {blip2.path} would answer blindly, as its processor and its configuration disagree "
-                    "about the <image> tokens: fetch its present revision, or use --models embedded.")
+                    "about the <image> tokens: `python -m multimodal.weights fetch blip2` gets one that sees.")
 BATCH, NEW_TOKENS = blip2.batch_size(16), 24  # fewer pictures a batch where memory is short
 
 # %% [markdown]
 # ## Asking
 #
-# A language model goes on with a text. So a question is put as a text whose natural continuation is the answer, in
-# exactly the words that it was trained with: `Question: ... Answer:`. Earlier turns stand in front, and that is all
-# the memory there is. The output begins with the whole input, image tokens and prompt, and is cut there.
+# A language model goes on with a text. So a question is put as a text whose natural continuation is the answer:
+# `Question: ... Answer:`, as the paper does it with OPT, which learned from captions alone; the small BLIP-2 was
+# trained with these very words. Earlier turns stand in front, and that is all the memory there is. The output begins
+# with the whole input, image tokens and prompt, and is cut there.
 
 
 # %%
@@ -94,21 +94,17 @@ def go_on(pictures: list[Image.Image], prompts: list[str], **how) -> list[str]:
 
 
 @torch.inference_mode()
-def answer_with_blip_vqa(pictures: list[Image.Image], questions: list[str]) -> list[str]:
-    """BLIP-VQA reads the bare question. Padding would change its answers, so each question goes alone."""
+def answer(pictures: list[Image.Image], questions: list[str], history: list[tuple[str, str]] = ()) -> list[str]:
+    """The answer to each question about its picture. BLIP-VQA has no memory and reads the bare question; padding
+    would change its answers, so each question goes alone."""
+    if choice.key != "blip-vqa":
+        return go_on(pictures, [prompt_for(question, history) for question in questions])
     answers = []
     for picture, question in progress(list(zip(pictures, questions))):
         inputs = vqa_processor(images=picture, text=question, truncation=True, return_tensors="pt")
         output = vqa_model.generate(**inputs.to(choice.device, choice.dtype), max_new_tokens=NEW_TOKENS)
         answers += vqa_processor.batch_decode(output, skip_special_tokens=True)
     return answers
-
-
-def answer(pictures: list[Image.Image], questions: list[str], history: list[tuple[str, str]] = ()) -> list[str]:
-    """The answer to each question about its picture. BLIP-VQA has no memory and leaves the history out."""
-    if choice.key == "blip-vqa":
-        return answer_with_blip_vqa(pictures, questions)
-    return go_on(pictures, [prompt_for(question, history) for question in questions])
 
 
 lesson.step("Questions about a picture")
@@ -119,7 +115,7 @@ asked_of = pictures if options.question and (options.image or options.images) el
 answers = [answer([sample.image] * len(questions), questions) for sample in asked_of]
 for sample, said in zip(asked_of, answers):
     print("\n".join(f"   {sample.name}: {question} {text}" for question, text in zip(questions, said)))
-if choice.source == "embedded":  # the small BLIP-2 has learned to answer Chinese in Chinese
+if choice.source == "embedded" and not options.question:  # it has learned to answer Chinese in Chinese
     print(f"   {picture.name}: 图片里有什么？ {answer([picture.image], ['图片里有什么？'])[0]}")
 lesson.record("answers", {str(sample.path): said for sample, said in zip(asked_of, answers)})
 lesson.save(figures.picture_notes([sample.image for sample in asked_of[:8]],
@@ -134,19 +130,8 @@ lesson.save(figures.picture_notes([sample.image for sample in asked_of[:8]],
 # %%
 if options.chat:
     lesson.step(f"Conversation about {picture.name} (quit or Ctrl-D ends it)")
-    with contextlib.suppress(ImportError):  # not on Windows; elsewhere it gives input() a line editor
-        import readline  # noqa: F401
-    history = []
-    with contextlib.suppress(EOFError):
-        while (question := input("You: ").strip()).lower() not in ("quit", "exit"):
-            if question:
-                try:
-                    said, = answer([picture.image], [question], history)
-                    print(f"Model: {said}")
-                    history.append((question, said))
-                except UserError as error:  # the question is too long
-                    print(error)
-    lesson.record("conversation", history)
+    lesson.record("conversation", converse(
+        lambda question, history: answer([picture.image], [question], history)[0]))
 if options.question or options.chat:
     lesson.finish()
     raise SystemExit
@@ -274,7 +259,7 @@ yes_shares = {name: sum(is_right(all_said[row], "yes") for row in negative) / le
 print(f"   yes where no is right: {yes_shares['picture']:5.1%} of {len(negative):3}, {yes_shares['grey']:6.1%} if grey")
 for name, value in {"accuracy": sum(right) / len(right), "accuracy_by_kind": accuracy, "wrong_yes": yes_shares,
                     "accuracy_by_kind_blind": blind_accuracy, "seconds_per_question": median_seconds(
-                        lambda: answer([picture.image], questions[:1]), choice.device)}.items():
+                        lambda: answer(shown[:1], questions[:1]), choice.device)}.items():
     lesson.record(name, value)
 title = (f"{sum(right) / len(right):.0%} of {len(asked)} answers are right, {sum(blind) / len(blind):.0%} without "
          "seeing the picture")

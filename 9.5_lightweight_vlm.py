@@ -175,7 +175,8 @@ objects_right = [all(names_noun(text, thing["noun"]) for thing in sample.objects
                  for text, sample in zip(texts, gallery)]
 nouns = {thing["noun"] for sample in gallery for thing in sample.objects}
 # A "tree" is no invention where there is a "palm tree".
-invented = [any(names_noun(text, noun) for noun in nouns if not any(noun in thing["noun"] for thing in sample.objects))
+invented = [any(names_noun(text, noun) for noun in nouns
+                if not any(names_noun(thing["noun"], noun) for thing in sample.objects))
             for text, sample in zip(texts, gallery)]
 exact = [text == sample.caption for text, sample in zip(texts, gallery)]
 title = (f"{sum(objects_right)} of {len(gallery)} captions name all things of the picture, {sum(exact)} are the "
@@ -227,6 +228,8 @@ def in_precision(name: str) -> torch.nn.Module:
 
 
 lesson.step("FP32, half precision and INT8 side by side")
+if torch.backends.quantized.engine == "none":  # as on a Mac, where there is one but none is set
+    torch.backends.quantized.engine = torch.backends.quantized.supported_engines[0]
 names_of_precisions = ["FP32", "BF16", "INT8"] if choice.device == "cpu" else ["FP32", "FP16"]
 base_bytes = saved_bytes(model)
 precisions, configurations, reference = [], [], None
@@ -242,7 +245,6 @@ for name in names_of_precisions:
            "same_as_fp32": sum(a == b for a, b in zip(texts, reference)) / len(texts)}
     precisions.append(row)
     for batch, speed in ((1, 1 / row["seconds_per_caption"]), (best, row["pictures_per_second"])):
-        # The peak measured above, with these weights in the place of those that it was measured with.
         configurations.append((f"{name}, batches of {batch}", speed, memory[batch] - base_bytes + row["weights_bytes"]))
 print("   precision   one picture   pictures/s   weights   captions as in FP32")
 for row in precisions:
@@ -263,12 +265,13 @@ lesson.save(figures.bar_panels(
 # ## Choosing by constraint
 #
 # A choice among what was measured on this machine: the fastest that fits the memory, or the smallest that is fast
-# enough. Memory is that of the whole program, Python and libraries included (on a GPU, what the GPU holds).
+# enough. Memory is that of the whole program, Python and libraries included (on a GPU, what the GPU holds): the peak
+# measured above with the first model, with the other weights in the place of its own, so an estimate.
 
 # %%
 lesson.step("Choosing by constraint")
 for name, speed, size in configurations:
-    print(f"   {name:22} {speed:6.1f} pictures a second in {readable_size(size)}")
+    print(f"   {name:22} {speed:6.1f} pictures a second in about {readable_size(size)}")
 room = float("inf") if options.memory_gb is None else 1e9 * options.memory_gb
 fitting = [row for row in configurations if row[1] >= (options.pictures_per_second or 0) and row[2] <= room]
 if not fitting:

@@ -29,7 +29,7 @@ from transformers import AutoModel, AutoModelForImageTextToText, AutoModelForVis
 lesson = Lesson("9.6", "Summary: what was measured, what to choose")
 lesson.argument("--query", default="a guitar", metavar="TEXT", help="what to search the pictures for")
 options = lesson.start()
-pictures = images.chosen(options)
+pictures, machine = images.chosen(options), hardware.detect()
 
 # %% [markdown]
 # ## The models once more
@@ -50,6 +50,7 @@ def load(choice):
         reader.fuse_attention(model)
     processor = AutoProcessor.from_pretrained(choice.path)
     if choice.key.startswith("blip2") and (
+            processor.num_query_tokens != model.config.num_query_tokens or
             model.config.image_token_index != processor.tokenizer.convert_tokens_to_ids("<image>")):
         raise UserError(f"The BLIP-2 in {choice.path} would answer blindly: 9.4 says why, and what to do.")
     return model.to(choice.device).eval(), processor
@@ -171,30 +172,28 @@ lesson.record("scores", scores)
 # %% [markdown]
 # ## Side by side
 #
-# The pictures of the gallery that show one thing: which model names it, at what price? CLIP chooses among the nouns of
-# the gallery, the others say it in their own words. `--model NAME` adds a model of `python -m multimodal.weights list`,
-# as in `--models hub --model siglip2 --model smolvlm` (with the time that it takes to load).
+# The pictures of the gallery that show one thing, one at a time: which model names it, at what price? CLIP chooses
+# among the nouns of the gallery, the others say it in their own words. `--model NAME` adds a model of `python -m
+# multimodal.weights list`, as in `--models hub --model siglip2 --model smolvlm` (with the time that it takes to load).
 
 
 # %%
-def choose_nouns(choice) -> list[str]:
+def choose_nouns(choice, model, processor) -> list[str]:
     """What a model with two towers chooses for each picture of `alone`."""
-    model, processor = load(choice)
     # SigLIP was trained on texts of 64 tokens, whatever they say.
     padding = {"padding": "max_length", "max_length": 64} if "siglip" in model.config.model_type else {"padding": True}
     words = processor(text=prompts, return_tensors="pt", **padding)
     texts = F.normalize(model.get_text_features(**words.to(choice.device)).pooler_output.float(), dim=-1)
+    chosen = []
+    for sample in progress(alone):
+        inputs = processor(images=sample.image, return_tensors="pt").to(choice.device, choice.dtype)
+        similarity = model.get_image_features(**inputs).pooler_output.float() @ texts.T
+        chosen.append(nouns[similarity.argmax()])
+    return chosen
 
-    def see(batch: list) -> torch.Tensor:
-        inputs = processor(images=batch, return_tensors="pt").to(choice.device, choice.dtype)
-        return F.normalize(model.get_image_features(**inputs).pooler_output.float(), dim=-1)
 
-    return [nouns[i] for i in (torch.stack(in_batches(see, alone, choice)) @ texts.T).argmax(-1)]
-
-
-def say_what(choice) -> list[str]:
+def say_what(choice, model, processor) -> list[str]:
     """What a model with a decoder says of each picture of `alone`."""
-    model, processor = load(choice)
     question = "What is in the picture?"
     prompt = {"blip": None, "blip-large": None, "blip-vqa": question}.get(choice.key, f"Question: {question} Answer:")
     if getattr(processor, "chat_template", None):
@@ -214,19 +213,20 @@ lesson.step("Side by side: which model names the thing?")
 gallery = images.gallery()
 alone = [sample for sample in gallery if len(sample.objects) == 1 and sample.objects[0]["count"] == 1]
 nouns = sorted({thing["noun"] for sample in gallery for thing in sample.objects})
-noun_embeddings = embed_texts(prompts := [f"a photo of {article(noun)}" for noun in nouns])
-contestants = {  # the three that are loaded already, and those that --model names
-    clip_choice.name: lambda: [nouns[i] for i in (torch.stack(in_batches(embed_pictures, alone, clip_choice))
-                                                  @ noun_embeddings.T).argmax(-1)],
-    blip_choice.name: lambda: in_batches(describe, alone, blip_choice),
-    answer_choice.name: lambda: [answer(sample.image, "What is in the picture?") for sample in progress(alone)]}
+prompts = [f"a photo of {article(noun)}" for noun in nouns]
+contestants = {clip_choice.name: partial(choose_nouns, clip_choice, clip, clip_processor),
+               blip_choice.name: partial(say_what, blip_choice, blip, blip_processor),
+               answer_choice.name: partial(say_what, answer_choice, answerer, answerer_processor)}
 for key in dict.fromkeys(options.model or ()):
+    if key.startswith("sbert"):
+        print(f"   {catalog.MODELS[key].name} is left out: it runs in 9.3.")
+        continue
     choice = catalog.choose(key, argparse.Namespace(**{**vars(options), "model": [key]}))
-    if choice.source == "embedded" or key.startswith("sbert"):  # those two run in 9.3
+    if choice.source == "embedded":
         print(f"   {catalog.MODELS[key].name} is left out. {choice.reason}")
     elif choice.name not in contestants:
-        contestants[choice.name] = partial(
-            choose_nouns if catalog.MODELS[key].embedded == "clip" else say_what, choice)
+        name_things = choose_nouns if catalog.MODELS[key].embedded == "clip" else say_what
+        contestants[choice.name] = lambda name=name_things, choice=choice: name(choice, *load(choice))
 rows = {}
 with torch.inference_mode():
     for name, contestant in contestants.items():
@@ -249,7 +249,7 @@ lesson.save(figures.bar_panels(
 # |---|---|---|---|---|
 # | dual encoder | only in a dot product | contrast | search, zero-shot labels | CLIP, SigLIP |
 # | fusion encoder | attention across both | matching, masked words | fine questions about one pair | ViLBERT, UNITER |
-# | encoder and decoder | cross-attention | captions (BLIP: and matching) | captions, answers | BLIP, CoCa |
+# | encoder and decoder | cross-attention | contrast, captions (BLIP: and matching) | captions, answers | BLIP, CoCa |
 # | projector, language model | picture tokens in the prompt | captions, instructions | conversation | BLIP-2, LLaVA |
 #
 # Flamingo puts gated cross-attention into a frozen language model, between the third and the fourth. After BLIP-2 the
@@ -258,7 +258,7 @@ lesson.save(figures.bar_panels(
 
 # %%
 lesson.step("Which model for which task and machine")
-machines = {"this machine": hardware.detect(),
+machines = {"this machine": machine,
             "laptop, 8 GB": hardware.Machine("cpu", "CPU", 8, 5 * 10**9, 0, False),
             "GPU with 8 GB": hardware.Machine("cuda", "GPU", 8, 16 * 10**9, 8 * 10**9, False),
             "GPU with 16 GB": hardware.Machine("cuda", "GPU", 16, 32 * 10**9, 16 * 10**9, False)}

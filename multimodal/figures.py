@@ -267,10 +267,12 @@ def picture_notes(images: list[Image.Image], notes: list[list[tuple[str, str]]],
                   columns: int = 2) -> Figure:
     """Pictures, each with lines of text at its right: pairs of a name, as "greedy", and what it says."""
     picture, text_width, line_height, letter = 1.7, 6.3 if columns == 1 else 3.8, 0.19, 0.076  # in inches
-    name_width = max(len(name) for lines_of_one in notes for name, _ in lines_of_one) + 2
-    wrapped = [[(name, textwrap.wrap(text, int(text_width / letter) - name_width) or [""])
-                for name, text in lines_of_one] for lines_of_one in notes]
-    deepest = max(sum(len(text) for _, text in lines_of_one) for lines_of_one in wrapped)
+    whole_width = int(text_width / letter)  # in letters
+    name_width = min(max(len(name) for lines_of_one in notes for name, _ in lines_of_one) + 2, whole_width // 2)
+    wrapped = [[[textwrap.wrap(words, width) or [""] for words, width in (
+        (name, name_width - 2), (text, whole_width - name_width))] for name, text in lines_of_one]
+        for lines_of_one in notes]
+    deepest = max(sum(max(map(len, pair)) for pair in lines_of_one) for lines_of_one in wrapped)
     rows, height = math.ceil(len(images) / columns), max(picture, line_height * deepest) + 0.15
     figure, grid = plt.subplots(rows, 2 * columns, figsize=((picture + text_width) * columns, height * rows + 0.4),
                                 layout="constrained", squeeze=False, width_ratios=(picture, text_width) * columns)
@@ -282,9 +284,9 @@ def picture_notes(images: list[Image.Image], notes: list[list[tuple[str, str]]],
         right.set(xlim=(0, text_width / letter), ylim=(height / line_height, 0))
         line = 0.0
         for name, text in lines_of_one:
-            right.text(0, line, name, va="top", fontsize=9, color="0.4")
+            right.text(0, line, "\n".join(name), va="top", fontsize=9, color="0.4")
             right.text(name_width, line, "\n".join(text), va="top", fontsize=9)
-            line += len(text)
+            line += max(len(name), len(text))
     give_title(figure, title)
     return figure
 

@@ -76,7 +76,13 @@ def free_memory(device: str) -> int:
 
     if device == "mps":
         return min(available_memory(), torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    return (torch.cuda if device == "cuda" else torch.xpu).mem_get_info()[0]
+    if device == "cuda":
+        return torch.cuda.mem_get_info()[0]
+    try:
+        return torch.xpu.mem_get_info()[0]
+    except RuntimeError:  # Drivers of integrated GPUs, which share the main memory, do not tell what is free.
+        total = torch.xpu.get_device_properties().total_memory
+        return min(available_memory(), total - torch.xpu.memory_reserved())
 
 
 def median_seconds(function: Callable[[], object], device: str = "cpu", repeats: int = 5) -> float:

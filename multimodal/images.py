@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from . import UserError
+from .lesson import progress
 
 GALLERY = Path(__file__).parent / "gallery"
 
@@ -170,7 +171,7 @@ def chosen(options) -> list[Sample]:
         samples.append(Sample(Path(path).stem, Path(path)))
     if options.images is not None:
         good = []
-        for path in pictures_in(options.images):
+        for path in progress(pictures_in(options.images)):
             try:
                 open_picture(path)
                 good.append(Sample(path.stem, path))

@@ -12,6 +12,9 @@ import sys
 import textwrap
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from . import UserError
@@ -61,7 +64,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether Python, a GPU or torch's allocator for the CPU could not have the memory that it asked for."""
-    signs = ("out of memory", "not enough memory", "can't allocate memory")  # CUDA, Metal; the CPU on Windows, on Linux
+    signs = ("out of memory", "ALLOC_FAILED", "not enough memory",  # CUDA and Metal, cuBLAS, the CPU on Windows
+             "can't allocate memory")  # and on Linux
     return (isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno == errno.ENOMEM
             or isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs))
 
@@ -101,8 +105,8 @@ class Lesson:
         self.options = self.parser.parse_args([] if in_notebook() else None)
         if self.options.weights:
             os.environ["MULTIMODAL_WEIGHTS"] = str(self.options.weights)
-        if not self.options.debug and not in_notebook():
-            sys.excepthook = _report_and_exit
+        if not in_notebook():
+            sys.excepthook = partial(_report_and_exit, debug=self.options.debug)
         self.began = time.perf_counter()
         self.folder = self.options.output / self.section
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +137,7 @@ class Lesson:
         Args:
             pictures: `images.Sample`s; the gallery's are not looked at.
         """
-        own = [sample for sample in pictures if not sample.caption]
+        own = [sample for sample in pictures if not sample.caption][:100]  # a hundred are enough to say it
         if not own or all(model["source"] != "embedded" for model in self.models):
             return
         from . import world
@@ -198,6 +202,26 @@ def progress(items):
     return tqdm(items, delay=5, disable=None, leave=False)
 
 
+def converse(answer: Callable[[str, list[tuple[str, str]]], str]) -> list[tuple[str, str]]:
+    """A conversation at the terminal until "quit", "exit" or the end of the input: its questions and answers.
+
+    Args:
+        answer: Answers a question, given the questions and answers before it. What its UserErrors say is printed.
+    """
+    with suppress(ImportError):  # not on Windows; elsewhere it gives input() a line editor
+        import readline  # noqa: F401
+    history = []
+    with suppress(EOFError):
+        while (question := input("You: ").strip()).lower() not in ("quit", "exit"):
+            try:
+                if question:
+                    history.append((question, answer(question, history)))
+                    print(f"Model: {history[-1][1]}")
+            except UserError as error:
+                print(error)
+    return history
+
+
 def lower_rungs() -> list[str]:
     """What this process runs and something smaller could replace, the one to give up first in front: the real model
     that came last, as all were in memory together."""
@@ -238,10 +262,13 @@ def in_notebook() -> bool:
     return "ipykernel" in sys.modules
 
 
-def _report_and_exit(kind, error, trace) -> None:
+def _report_and_exit(kind, error, trace, debug: bool) -> None:
     """An exception hook: one step down, or one sentence instead of a traceback, and the right exit code."""
-    step_down(error)
-    if not isinstance(error, (UserError, KeyboardInterrupt, MemoryError, OSError)):
+    if debug:
+        traceback.print_exception(error)
+    else:
+        step_down(error)
+    if not debug and not isinstance(error, (UserError, KeyboardInterrupt, MemoryError, OSError)):
         # A mistake of ours, not of the reader: where it happened helps whoever reports it.
         frame = traceback.extract_tb(trace)[-1]
         print(f"at {Path(frame.filename).name}:{frame.lineno}", file=sys.stderr)

@@ -13,7 +13,7 @@ def ranks(similarity: np.ndarray) -> np.ndarray:
             Ties count against the query.
     """
     right = np.diagonal(similarity)[:, None]
-    return (similarity >= right).sum(axis=1) - 1
+    return (~(similarity < right)).sum(axis=1) - 1  # what is no number counts against the query, too
 
 
 def recall_at(similarity: np.ndarray, k: int) -> float:

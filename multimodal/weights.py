@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import traceback
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -311,8 +312,10 @@ def _check(models: dict[str, "Model"]) -> int:
                 print(f"{model.key}: {readable_size(size)} of an interrupted download; fetch {model.key} goes on")
             continue
         some = True
-        # In the hub's cache a file is a link, and what it leads to is named after its hash.
-        hashes = {file: Path(os.readlink(file)).name for file in sorted(folder.rglob("*")) if file.is_symlink()}
+        # In the hub's cache a file is a link, and what it leads to is named after its hash. A reader's links may lead
+        # anywhere.
+        links = {file: Path(os.readlink(file)).name for file in sorted(folder.rglob("*")) if file.is_symlink()}
+        hashes = {file: name for file, name in links.items() if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", name)}
         progress = Progress(sum(file.stat().st_size for file in hashes))
         damaged = [file for file, digest in hashes.items() if not matches(file, digest, progress)]
         progress.clear()
@@ -361,7 +364,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except (Exception, KeyboardInterrupt) as error:
         if "debug" in options:
-            raise
+            traceback.print_exc()
         sentence, status = explain(error)
         print(f"error: {sentence}", file=sys.stderr)
         return status

@@ -496,6 +496,19 @@ def test_bf16_is_measured():
     assert time.perf_counter() - began < 2 and isinstance(fast, bool)
 
 
+def test_a_gpu_whose_driver_does_not_tell_its_free_memory(monkeypatch):
+    import torch
+
+    def refuse(*_):
+        raise RuntimeError("The device doesn't support querying the available free memory.")
+
+    monkeypatch.setattr(torch.xpu, "mem_get_info", refuse)
+    monkeypatch.setattr(torch.xpu, "get_device_properties", lambda *_: Namespace(total_memory=3 * GB))
+    monkeypatch.setattr(torch.xpu, "memory_reserved", lambda *_: GB)
+    monkeypatch.setattr(hardware, "available_memory", lambda: 9 * GB)
+    assert hardware.free_memory("xpu") == 2 * GB
+
+
 def test_choose_says_when_an_embedded_model_is_missing(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "CHECKPOINTS", tmp_path)
     with pytest.raises(UserError, match="small CLIP in .* is not complete .*model.safetensors missing"):

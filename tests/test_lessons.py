@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from multimodal.catalog import CHECKPOINTS
+from multimodal.catalog import CHECKPOINTS, hardware_table
+from multimodal.images import GALLERY
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = ("9.1", "9.2", "9.3", "9.4", "9.5", "9.6")
@@ -41,8 +42,18 @@ def measures(chapter) -> dict[str, dict]:
     return {section: json.loads((outputs / section / "results.json").read_text())["measures"] for section in SECTIONS}
 
 
+FIGURES = {
+    "9.1": ("what_the_model_sees", "cosine", "temperature", "matching", "gap"),
+    "9.2": ("similarity_matrix", "prompts", "mistakes", "recall", "search", "hard_negatives"),
+    "9.3": ("throughput", "languages", "near_duplicates", "search", "labels", "clusters"),
+    "9.4": ("answers", "query_maps", "captions", "accuracy", "questions", "conversation"),
+    "9.5": ("batches", "stages", "captions", "beams", "gallery_captions", "precision"),
+    "9.6": ("costs", "scores", "side_by_side", "shop_search", "alternative_texts"),
+}
+
+
 def test_six_lessons_with_six_files():
-    assert tuple(LESSONS) == SECTIONS
+    assert tuple(LESSONS) == SECTIONS == tuple(FIGURES)
 
 
 def test_the_closing_table_tells_the_truth(chapter):
@@ -54,7 +65,8 @@ def test_the_closing_table_tells_the_truth(chapter):
         assert float(row[1]) > 0.5, "a lesson that ends at once did not run"
         assert 0.2 < float(row[2]) < 2.5, "peak memory in GB"
         results = json.loads((outputs / section / "results.json").read_text())
-        assert int(row[3]) == len(results["figures"]) == len(list((outputs / section).glob("*.png"))) > 0
+        assert results["figures"] == [f"{name}.png" for name in FIGURES[section]]
+        assert int(row[3]) == len(FIGURES[section]) == len(list((outputs / section).glob("*.png")))
         assert all(model["source"] == "embedded" for model in results["models"])
 
 
@@ -72,13 +84,24 @@ def test_9_1_matches_the_classic_pictures_and_the_models_own_loss(measures):
     loss = measures["9.1"]["contrastive_loss"]
     assert loss["written_out"] == pytest.approx(loss["model"], abs=1e-5)
     assert loss["model"] < 0.5  # guessing among 16 gives 2.77
+    assert measures["9.1"]["best_match"] == {"picture": "dog-snow", "text": "a dog in the snow"}
+    # The two clouds do not lie on one another, and yet a picture is nearer to its own text than to others.
+    assert measures["9.1"]["modality_gap"] > 0.1
+    assert measures["9.1"]["matched_cosine"] > sum(map(sum, cosine)) / sum(map(len, cosine)) + 0.1
 
 
 def test_9_2_classifies_and_retrieves_far_better_than_chance(measures):
     accuracy = measures["9.2"]["zero_shot_objects"]
     assert len(accuracy) >= 3 and max(accuracy.values()) > 0.8  # chance is below 2%
     assert max(measures["9.2"]["zero_shot_places"].values()) > 0.8  # chance is 10%
-    assert measures["9.2"]["hard_negatives"]["left and right swapped"] > 0.85  # chance is 50%
+    for retrieval in ("text_finds_picture", "picture_finds_text"):
+        found = measures["9.2"][retrieval]
+        assert found["recall@1"] > 0.9 and found["median rank"] == 1  # chance is 1 in 72, and 36
+        assert found["recall@1"] <= found["recall@5"] <= found["recall@10"] and found["mAP"] >= found["recall@1"]
+    assert measures["9.2"]["noun_finds_pictures_mAP"] > 0.85
+    negatives = measures["9.2"]["hard_negatives"]
+    assert set(negatives) == {"wrong object", "wrong colour", "wrong place", "wrong count", "left and right swapped"}
+    assert min(negatives.values()) > 0.85  # chance is 50%
 
 
 def test_9_3_reads_files_as_encode_does(measures):
@@ -91,6 +114,9 @@ def test_9_3_finds_in_both_languages_and_with_smaller_embeddings(measures):
     assert measures["9.3"]["binary"]["recall_at_1"] > 0.8 and measures["9.3"]["binary"]["bytes_per_picture"] == 32
     assert min(measures["9.3"]["near_duplicates"][name] for name in ("precision", "recall")) > 0.9
     assert measures["9.3"]["labels_right"] > 0.8  # chance is below 2%
+    # Where half of the corpus is texts, half of what is found should be.
+    as_they_are, centred = (measures["9.3"][f"texts_among_best_6_{how}"] for how in ("as they are", "centred"))
+    assert abs(centred - 0.5) < abs(as_they_are - 0.5)
 
 
 def test_9_4_answers_better_than_a_blind_model(measures):
@@ -101,12 +127,21 @@ def test_9_4_answers_better_than_a_blind_model(measures):
         assert by_kind[kind] > blind[kind] + 0.1, kind
     assert by_kind["side"] > 0.75  # a guess between left and right has half
     assert measures["9.4"]["accuracy"] > 0.85
+    assert measures["9.4"]["wrong_yes"]["picture"] < 0.15
+
+
+def test_9_4_remembers_what_was_said(measures):
+    follow_ups = measures["9.4"]["follow_ups"]
+    assert follow_ups["right"] > follow_ups["right_alone"] and follow_ups["right_alone"] <= follow_ups["asked"] / 2
 
 
 def test_9_5_names_what_is_there(measures):
     assert measures["9.5"]["objects_right"] > 0.8
     assert measures["9.5"]["captions_exact"] > 0.4
-    same = {row["precision"]: row["same_as_fp32"] for row in measures["9.5"]["precisions"]}
+    assert measures["9.5"]["objects_invented"] < 0.1
+    precisions = measures["9.5"]["precisions"]
+    assert all(row["weights_bytes"] < 0.8 * precisions[0]["weights_bytes"] for row in precisions[1:])  # than in FP32
+    same = {row["precision"]: row["same_as_fp32"] for row in precisions}
     assert same.keys() in ({"FP32", "BF16", "INT8"}, {"FP32", "FP16"})  # on a CPU, on a GPU
     assert min(same.values()) > 0.8
 
@@ -115,7 +150,16 @@ def test_9_6_reads_what_the_lessons_before_measured(measures):
     sources = {cost["task"]: cost["source"] for cost in measures["9.6"]["costs"]}
     assert sources["caption a picture"] == "lesson 9.5" and sources["answer a question"] == "lesson 9.4"
     assert measures["9.6"]["scores"]["small BLIP-2, questions right"] == measures["9.4"]["accuracy"]
+    assert measures["9.6"]["scores"]["small BLIP, all objects named"] == measures["9.5"]["objects_right"]
     assert measures["9.6"]["moderation"]["recall"] == 1
+
+
+def test_9_6_searches_describes_and_advises(chapter, measures):
+    assert measures["9.6"]["shop_search"][0].startswith("guitar")
+    assert list(measures["9.6"]["alternative_texts"].values())[0] == "a dog in the snow"
+    advice = measures["9.6"]["chooser"]["questions, conversation"]
+    assert advice["GPU with 16 GB"] == "BLIP-2 OPT-2.7B FP16" and advice["laptop, 8 GB"].startswith("BLIP-VQA-base")
+    assert hardware_table() in chapter[0]
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +210,8 @@ def further_weights(tmp_path_factory) -> Path:
 
 def test_models_by_name_take_a_lessons_own_place_or_stand_beside_it(tmp_path, further_weights):
     names = [argument for name in ("clip-large", "siglip2", "smolvlm", "blip2-flan") for argument in ("--model", name)]
-    finished = run([LESSONS["9.6"], "--weights", further_weights, *names], tmp_path)
+    finished = run([LESSONS["9.6"], "--weights", further_weights, *names, "--query", "a cat", "--images",
+                    own_pictures(tmp_path)], tmp_path)
     assert finished.returncode == 0, finished.stderr
     measures = json.loads((tmp_path / "outputs/9.6/results.json").read_text())["measures"]
     rows = measures["side_by_side"]
@@ -176,12 +221,14 @@ def test_models_by_name_take_a_lessons_own_place_or_stand_beside_it(tmp_path, fu
     assert rows["CLIP ViT-L/14"]["named"] == rows["small CLIP"]["named"]  # as it is the same under another name
     assert all(row["seconds"] > 0 for row in rows.values())
     assert "BLIP-2 Flan-T5-XL is left out. The real weights of BLIP-2 Flan-T5-XL are not on" in finished.stdout
+    assert measures["shop_search"] == ["cat", "dog"]
+    assert sorted(measures["alternative_texts"].values()) == ["a cat in a room", "a dog in the snow"]
 
 
 def test_blip_vqa_answers_and_the_small_blip2_shows_the_rest(tmp_path, further_weights):
     Image.effect_noise((300, 200), 90).save(tmp_path / "noise.png")
     finished = run([LESSONS["9.4"], "--weights", further_weights, "--model", "blip-vqa", "--image", "noise.png",
-                    "--question", "What is this?"], tmp_path)
+                    "--question", "What is this? " * 8], tmp_path)  # a question that is wider than the figure
     assert finished.returncode == 0, finished.stderr
     results = json.loads((tmp_path / "outputs/9.4/results.json").read_text())
     assert [model["name"] for model in results["models"]] == ["BLIP-VQA-base", "small BLIP-2"]
@@ -190,29 +237,54 @@ def test_blip_vqa_answers_and_the_small_blip2_shows_the_rest(tmp_path, further_w
     assert "Unlike the drawings that the small model knows: noise.png." in finished.stdout
 
 
-def test_a_model_that_a_lesson_has_no_use_for_is_said(tmp_path):
-    finished = run([LESSONS["9.1"], "--models", "embedded", "--model", "siglip2", "--model", "clip"], tmp_path)
-    assert finished.returncode == 0, finished.stderr
-    assert "\n--model siglip2 changed nothing here" in finished.stdout
-
-
 def test_a_text_tower_needs_its_picture_tower(tmp_path):
     finished = run([LESSONS["9.3"], "--models", "embedded", "--model", "sbert-clip-multilingual"], tmp_path)
     assert finished.returncode == 2
     assert "error: sbert-clip-multilingual goes with the real picture tower" in finished.stderr
 
 
+def own_pictures(folder: Path) -> Path:
+    """A folder with two pictures that the small models can understand, and a file that is none."""
+    mine = folder / "mine"
+    mine.mkdir()
+    for name, file in (("dog", "dog-snow.jpg"), ("cat", "cat-room.jpg")):
+        shutil.copy(GALLERY / file, mine / f"{name}.jpg")
+    (mine / "broken.jpg").write_text("no picture")
+    return mine
+
+
+def test_lessons_on_a_folder_of_the_readers_own(tmp_path):
+    finished = run([ROOT / "run_all_sections.py", "2,3,5", "--models", "embedded", "--images", own_pictures(tmp_path)],
+                   tmp_path)
+    assert finished.returncode == 0, finished.stdout[-4000:] + finished.stderr[-4000:]
+    assert "broken.jpg is not a picture" in finished.stderr
+    measures = {path.parent.name: json.loads(path.read_text())["measures"]
+                for path in (tmp_path / "outputs").glob("*/results.json")}
+    assert measures["9.3"]["index"] == {"pictures": 2, "embedded": 2, "embedded_again": 0}
+    assert list(measures["9.5"]["own_captions"].values()) == ["a cat in a room", "a dog in the snow"]
+
+
+def test_a_conversation_at_the_terminal(tmp_path):
+    talk = subprocess.run([sys.executable, LESSONS["9.4"], "--models", "embedded", "--chat"], cwd=tmp_path, text=True,
+                          capture_output=True, input="What is in the picture?\n\nWhere is it?\nquit\n", timeout=900)
+    assert talk.returncode == 0, talk.stderr
+    said = json.loads((tmp_path / "outputs/9.4/results.json").read_text())["measures"]["conversation"]
+    assert said == [["What is in the picture?", "a dog"], ["Where is it?", "in the snow"]]
+    assert "You: Model: a dog\n" in talk.stdout
+
+
 def test_a_lesson_on_the_readers_own_picture(tmp_path):
     # Neither dollar signs, which matplotlib might read as a formula, nor what the output cannot encode end a lesson.
     Image.new("RGB", (300, 200), "navy").save(tmp_path / "mine.png")
-    finished = run([LESSONS["9.1"], "--models", "embedded", "--image", "mine.png", "--texts", "the sea", "$_$", "海"],
-                   tmp_path, PYTHONIOENCODING="cp1252")
+    finished = run([LESSONS["9.1"], "--models", "embedded", "--image", "mine.png", "--texts", "the sea", "$_$", "海",
+                    "--model", "siglip2", "--model", "clip"], tmp_path, PYTHONIOENCODING="cp1252")
     assert finished.returncode == 0, finished.stderr
     assert "mine" in finished.stdout and "'the sea'" in finished.stdout and r"'\u6d77'" in finished.stdout
+    # Nor does a model that it has no use for.
+    assert "\n--model siglip2 changed nothing here" in finished.stdout
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--image", "missing.png"], "missing.png"),
     (["--image", "text.png"], "is not a picture"),
     (["--images", "empty"], "empty"),
     (["--device", "xpu"], "no xpu device"),
@@ -224,6 +296,12 @@ def test_bad_input_gets_one_sentence(tmp_path, arguments, sentence):
     assert finished.returncode == 2
     assert finished.stderr.startswith("error: ") and len(finished.stderr.strip().splitlines()) == 1
     assert sentence in finished.stderr
+
+
+def test_debug_adds_a_traceback_and_leaves_the_exit_code(tmp_path):
+    finished = run([LESSONS["9.1"], "--models", "embedded", "--image", "missing.png", "--debug"], tmp_path)
+    assert finished.returncode == 2 and finished.stderr.startswith("Traceback")
+    assert finished.stderr.splitlines()[-1].startswith("error: There is no file missing.png")
 
 
 def test_weights_that_do_not_belong_to_their_configuration(tmp_path):

@@ -21,6 +21,10 @@ def test_a_tie_counts_against_the_query():
     assert metrics.mean_average_precision(np.ones((3, 3)), np.eye(3)) == pytest.approx(1 / 3)
 
 
+def test_what_is_no_number_counts_against_the_query():
+    assert metrics.recall_at(np.full((3, 3), np.nan), 1) == 0
+
+
 def test_recall_grows_with_k():
     assert [metrics.recall_at(SIMILARITY, k) for k in (1, 2, 3)] == pytest.approx([1 / 3, 2 / 3, 1])
 

@@ -519,6 +519,11 @@ def test_check_of_a_folder_of_the_readers_own(tmp_path):
         (folder / name).write_bytes(content)
     code, out, _ = run(tmp_path, None, "check", MULTIMODAL_WEIGHTS=str(tmp_path / "own"))
     assert code == 0 and "clip: complete, but nothing here tells which hashes" in out
+    (folder / WEIGHTS).rename(tmp_path / "elsewhere.safetensors")
+    (folder / WEIGHTS).symlink_to(tmp_path / "elsewhere.safetensors")  # a link of the reader's, named after no hash
+    code, out, _ = run(tmp_path, None, "check", MULTIMODAL_WEIGHTS=str(tmp_path / "own"))
+    assert code == 0 and "clip: complete, but nothing here tells which hashes" in out
+    (folder / WEIGHTS).unlink()
     (folder / WEIGHTS).write_bytes(safetensors()[:-1])
     code, out, _ = run(tmp_path, None, "check", MULTIMODAL_WEIGHTS=str(tmp_path / "own"))
     assert code == 1 and f"is not complete, {WEIGHTS} missing" in out
@@ -546,7 +551,9 @@ def test_wrong_names_and_the_exit_codes(tmp_path):
     code, _, err = run(tmp_path, None, "fetch", "clip", "clap", quick=False)
     assert code == 2 and err.startswith("error: There is no model clap: take one of clip, sbert-clip, ")
     assert run(tmp_path, None)[0] == run(tmp_path, None, "fetch")[0] == run(tmp_path, None, "eat")[0] == 2
-    assert "Traceback" in run(tmp_path, "http://127.0.0.1:9", "--debug", "fetch", "clip")[2]
+    plain, told = (run(tmp_path, "http://127.0.0.1:9", *debug, "fetch", "clip") for debug in ((), ("--debug",)))
+    assert plain[0] == told[0] == 1 and "Traceback" in told[2]
+    assert told[2].splitlines()[-1] == plain[2].splitlines()[-1]
 
 
 # The whole path, with weights that load: nothing cached, killed in the middle, run again, verified, loaded, offline.
