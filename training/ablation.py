@@ -11,11 +11,11 @@ import torch
 from transformers import CLIPModel, CLIPTokenizer
 
 from .captions import FALSIFICATIONS
-from .clip import LOSSES, TOKENIZER, Heads, configuration, make_processor, train_both
+from .clip import LOSSES, TOKENIZER, Heads, configuration, make_processor, train_both, trained
 from .evaluate import Embedder, Table, score_captions_apart, score_nouns
 from .loop import CHECKPOINTS, share_of
 from .pictures import Pool
-from .sprites import CACHE, HELD_OUT, STYLES
+from .sprites import HELD_OUT, STYLES
 
 NAMES = ("contrast alone", "and false captions in it", "and each compared with the true one",
          "and every noun asked of single things", "and patches, sides, numbers and colours named on")
@@ -28,7 +28,7 @@ def main() -> None:
     options = parser.parse_args()
     pool, tokenizer = Pool(), CLIPTokenizer.from_pretrained(TOKENIZER)
     processor = make_processor(tokenizer)
-    seen = torch.load(CACHE / "clip-vision.pt", weights_only=True)["model"]
+    seen = trained("clip-vision")
     # Column: how its row in the evaluation begins.
     columns = {"text finds its picture": "text finds its picture",
                "noun of 175": "noun of 175, styles of training",
@@ -39,9 +39,8 @@ def main() -> None:
         torch.manual_seed(14)
         model, heads = CLIPModel(configuration(tokenizer)), Heads()
         model.set_attn_implementation("eager")
-        for part, prefix in ((model.vision_model, "0."), (heads, "1.")):
-            part.load_state_dict({key.removeprefix(prefix): value for key, value in seen.items()
-                                  if key.startswith(prefix)})
+        for part, weights in zip((model.vision_model, heads), seen):
+            part.load_state_dict(weights)
         train_both(model, heads, tokenizer, pool, options.steps, np.random.default_rng(14), f"ablation-{i}",
                    LOSSES[:i])
         table = Table()

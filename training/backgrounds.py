@@ -1,7 +1,8 @@
 """Ten places painted with NumPy at any size: where the objects of a scene stand.
 
 Everything is drawn from noise and gradients, so the same code serves 112-pixel training pictures and the
-gallery's 512-pixel ones. Nothing here looks like one of the 175 nouns: no sun, moon, tree, house or cloud.
+gallery's 512-pixel ones. Nothing here is one of the 175 nouns; what may look like one (hills, streaks in the sky,
+stars) is never said to be missing, see `language.absent_noun`.
 """
 
 import numpy as np

@@ -21,7 +21,7 @@ from transformers import (
     BlipVisionConfig,
 )
 
-from .clip import VISION, Heads, trained_heads
+from .clip import VISION, Heads, trained
 from .language import CHINESE_PREFIX, caption, caption_chinese
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .pictures import Pool
@@ -95,7 +95,7 @@ def main() -> None:
     model.vision_model.set_attn_implementation("eager")
     see = speed_up(model.vision_model)
     heads = Heads()
-    heads.load_state_dict(trained_heads())
+    heads.load_state_dict(trained("clip")[1])
     run = Run("blip", nn.ModuleList([model, heads]), options.steps, rng, matrix_rate=0.006, other_rate=7e-4,
               after=("tower",))
     for _ in run:

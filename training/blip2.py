@@ -106,9 +106,10 @@ class Stage1(nn.Module):
         batch = len(features)
         labels = torch.arange(batch)
         # Contrast: of a picture's sixteen queries, the one nearest to the text counts.
-        seen = F.normalize(self.image_projection(self.see(features)).float(), dim=-1)
-        said = F.normalize(self.text_projection(self.read(ids, mask)[:, 0]).float(), dim=-1)
-        logits = self.log_scale.exp() * torch.einsum("iqd,td->itq", seen, said).amax(-1)
+        seen, said = self.image_projection(self.see(features)), self.text_projection(self.read(ids, mask)[:, 0])
+        with torch.autocast("cpu", enabled=False):  # in bf16 large logits would be half a unit apart
+            seen, said = (F.normalize(some.float(), dim=-1) for some in (seen, said))
+            logits = self.log_scale.exp() * torch.einsum("iqd,td->itq", seen, said).amax(-1)
         same = (ids[:, None] == ids[None]).all(-1) & ~torch.eye(batch, dtype=torch.bool)
         logits = logits.masked_fill(same, -100)
         contrast = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2

@@ -54,7 +54,7 @@ def vary_caption(scene: Scene, rng: np.random.Generator, complete: bool = False,
                  bare: bool = False, lit: bool = False, of_three: bool = False) -> str:
     """A true caption in one of many wordings, as people would type it.
 
-    Some wordings leave out the order, the colours or the place. With `complete`, none does.
+    Some wordings leave out the order, the colours or the place. With `complete`, none does, but the place with `lit`.
 
     Args:
         placed: How often the place is said.

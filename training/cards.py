@@ -62,33 +62,34 @@ other words for the places, and what Chinese puts after a thing, in 160 and 250 
 things in another 250 and 350: half an hour on two cores of an AMD EPYC, in fp32. Each of these two trainings had two
 parts, as their steps say, and ended with the mean of the weights after both (Wortsman et al. 2022), weighted 2 to 3 in
 the first training and 1 to 1 in the second, as chosen on other scenes than the evaluation's. Then it learned captions
-in their present wordings, with the projections, in 1,600 and 1,200 steps more, the rate high again at the beginning of
-each: 80 minutes on two cores of an Intel Xeon without AMX, in fp32. In the first 1,000 of these some verbs and Chinese
-measure words were wrong. In another 1,300, half an hour, it learned captions of the light, of two things out of three,
-and with the colour of anything. The loss curve ends before all that.
+in their present wordings, with the projections, in 1,600 and 1,200 steps more, the learning rate raised again at the
+beginning of each: 80 minutes on two cores of an Intel Xeon without AMX, in fp32. In the first 1,000 of these some verbs
+and Chinese measure words were wrong. In another 1,300, half an hour, it learned captions of the light, of two things
+out of three, and with the colour of anything. The loss curve ends before all that.
 """,
     "09f40b765b98": """
 These very weights had 400 steps of distillation, three minutes, and 8,000 of captions. The tower began as CLIP's after
 2,100 of its 4,500 steps, the decoder as that of an earlier small BLIP. The loss curve jumps at step 1,300: from there
-on, places may lie under strong patterns, scenes with several kinds of things are drawn more often, and the rate is high
-again. Those 6,700 steps took 70 minutes on one core of an Intel Xeon with AMX, in bf16. The beginnings "this is", "it
-is", "there is" and "I see" came last: in 160 steps, with everything else frozen, the embeddings of their six words
-learned to stand before a caption.
+on, places may lie under strong patterns, scenes with several kinds of things are drawn more often, and the learning
+rate is raised again. Those 6,700 steps took 70 minutes on one core of an Intel Xeon with AMX, in bf16. The beginnings
+"this is", "it is", "there is" and "I see" came last: in 160 steps, with everything else frozen, the embeddings of their
+six words learned to stand before a caption.
 """,
     "d1eb882c09a6": """
 These very weights were made in another order. The language model: 8,000 steps with few wordings; 1,300 with many; 1,500
 and 1,300 with other names for the things; 1,400 and 600 with seven kinds of questions; 1,500 with more wordings, and
-with the verb of the question for yes and no in Chinese; 1,600, 1,400 and 1,000 with what others had typed in view, 60%
-of the last in Chinese. The Q-Former: it began as that of an earlier small BLIP-2, with the small CLIP's tower (stage 1:
-500 steps, stage 2: 6,800); then, with BLIP's tower, 700, 1,950, 1,750, 300, 2,700 and 300 steps of stage 2, each with
-the language model of the time; 1,500 in which both answers are learned to what is asked about an empty picture; 2,000,
-the last 1,200 of them on drawings that are not distorted; and 600 more on such, with a quarter of the pictures empty
-and 70% captions. It is the mean of the weights before and after these 600, weighted 3 to 7 as chosen on other scenes
-than the evaluation's: before, BLIP-2 leaned to yes in view of an empty picture (60.3%), after, its captions were a
-little worse. From then on the projection alone learned: 200 steps with 30% of the pictures empty, and 600, 500, 300 and
-300 with about 20%, after each training of the language model. All from the 1,300 with many wordings on took six hours
-on two cores of an AMD EPYC, then three hours on two cores of an Intel Xeon without AMX, all in fp32; the loss curves
-show 1,500 of the language model's steps and 2,000 of stage 2, with a fall where the distortions end.
+with the verb of the question for yes and no in Chinese; 1,600, 1,400 and 1,000 with the wordings added after another
+language model's questions had shown what was missing, 60% of the last in Chinese. The Q-Former: it began as that of an
+earlier small BLIP-2, with the small CLIP's tower (stage 1: 500 steps, stage 2: 6,800); then, with BLIP's tower, 700,
+1,950, 1,750, 300, 2,700 and 300 steps of stage 2, each with the language model of the time; 1,500 in which both answers
+are learned to what is asked about an empty picture; 2,000, the last 1,200 of them on drawings that are not distorted;
+and 600 more on such, with a quarter of the pictures empty and 70% captions. It is the mean of the weights before and
+after these 600, weighted 3 to 7 as chosen on other scenes than the evaluation's: before, BLIP-2 leaned to yes in view
+of an empty picture (60.3%), after, its captions were a little worse. From then on the projection alone learned: 200
+steps with 30% of the pictures empty, and 600, 500, 300 and 300 with about 20%, after each training of the language
+model. All from the 1,300 with many wordings on took six hours on two cores of an AMD EPYC, then three hours on two
+cores of an Intel Xeon without AMX, all in fp32; the loss curves show 1,500 of the language model's steps and 2,000 of
+stage 2, with a fall where the distortions end.
 """,
 }
 # The READMEs' table: what it says in English and Chinese, and the rows of EVALUATION.md that it takes.
@@ -112,9 +113,9 @@ SCORES = (
      "左右顺序正确的描述得分高于错误的，用从未训练过的说法；用中文",
      ("true order beats a false one in wordings never trained on",
       "true order beats a false one in wordings never trained on, in Chinese")),
-    ("a true caption against a false one, both typed about the gallery without knowing the wordings of training; in "
-     "Chinese",
-     "正确描述的得分高于错误的，两者均由不了解训练措辞的一方看着图库写成；用中文",
+    ("a true caption against a false one, both typed about the gallery by another language model, which did not know "
+     "the wordings of training; in Chinese",
+     "正确描述的得分高于错误的，两者均由另一个不了解训练措辞的语言模型看着图库写成；用中文",
      ("true caption beats a false one, as typed about the gallery",
       "true caption beats a false one, as typed about the gallery, in Chinese")),
     ("BLIP names every object: one object, all scenes", "BLIP 说对所有物体：单个物体、全部场景",
@@ -126,8 +127,8 @@ SCORES = (
     ("the same, asked in wordings never trained on; in Chinese", "同上，用从未训练过的问法；用中文",
      ("BLIP-2 answers in wordings never trained on, all kinds",
       "BLIP-2 answers in Chinese in wordings never trained on, all kinds")),
-    ("the same, typed about the gallery without knowing the wordings of training; in Chinese",
-     "同上，由不了解训练措辞的一方看着图库提问；用中文",
+    ("the same, typed about the gallery by that other language model; in Chinese",
+     "同上，由那个不了解训练措辞的语言模型看着图库提问；用中文",
      ("BLIP-2 answers, as typed about the gallery", "BLIP-2 answers in Chinese, as typed about the gallery")),
     ("in wordings trained on, by kind: what, how many, where, side, colour, one or the other, yes or no",
      "训练过的问法，按类型：是什么、多少、在哪里、哪一边、颜色、二选一、是非",
@@ -158,18 +159,18 @@ It has {parameters:,} parameters; the real one, `{real}`, has {real_parameters:,
 
 {story}
 
-On pictures that no pretrained model had a part in, with Muon and AdamW (`training/loop.py`). The loss curve is in
-`training_loss.png`.
+No pretrained model had a part in it or in the pictures; the optimisers are Muon and AdamW (`training/loop.py`). The
+loss curve is in `training_loss.png`.
 
 ## Data
 
-320,000 scenes rendered by `python -m training.scenes`: one to three objects out of 175 nouns, drawn from nineteen
+{scenes} scenes rendered by `python -m training.scenes`: one to three objects out of 175 nouns, drawn from nineteen
 sets under MIT, ISC, Apache-2.0, OFL 1.1, CC BY 3.0 and CC BY 4.0 (`training/SOURCES.md`), in ten painted places, with
 captions and questions that are true by construction. One set was held out for evaluation.
 
 ## Evaluation
 
-On scenes that were never trained on, see `../EVALUATION.md` for how.
+On scenes that were never trained on, but for what is said of the gallery; see `../EVALUATION.md` for how.
 
 {scores}
 
@@ -218,7 +219,7 @@ def main() -> None:
         card = TEXT.format(
             pipeline=PIPELINE[name], title=title, what=what.strip(), training=training.strip().format(learned=learned),
             story=story(path, runs), parameters=parameters, real=real, real_parameters=real_parameters,
-            scores="\n".join([*header, *belongs[name]]))
+            scores="\n".join([*header, *belongs[name]]), scenes="400,000" if name == "blip2" else "320,000")
         (CHECKPOINTS / name / "README.md").write_text(card, encoding="utf-8")
         print(f"{CHECKPOINTS / name / 'README.md'}: {parameters:,} parameters")
     if for_readmes:

@@ -167,10 +167,11 @@ class Heads(nn.Module):
         return loss, right
 
 
-def trained_heads() -> dict[str, torch.Tensor]:
-    """The weights of the heads at the end of CLIP's training, for a tower that goes on learning to see."""
-    state = torch.load(CACHE / "clip.pt", weights_only=True)["model"]
-    return {key.removeprefix("1."): value for key, value in state.items() if key.startswith("1.")}
+def trained(name: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The weights at the end of the run "clip-vision" or "clip": of the vision tower or the model, and of the heads."""
+    state = torch.load(CACHE / f"{name}.pt", weights_only=True)["model"]
+    return tuple({key.removeprefix(part): value for key, value in state.items() if key.startswith(part)}
+                 for part in ("0.", "1."))
 
 
 def choose_patches(records: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
@@ -287,10 +288,8 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     alone = rng.random(len(scenes)) < place_alone
     pairs = [caption_pair(scene, rng, chinese, placed, place) for scene, place in zip(scenes, alone)]
     trues, falses, told, told_falsely = zip(*pairs)
-    text_embeddings = read(model, tokenizer, [*trues, *falses])
-    scale = model.logit_scale.clamp(max=np.log(100)).exp()
     # (batch, 2 batch): true captions, then false ones
-    logits = scale * F.normalize(image_embeddings.float(), dim=-1) @ F.normalize(text_embeddings.float(), dim=-1).T
+    logits = compare(model, image_embeddings, read(model, tokenizer, [*trues, *falses]))
     # Among hundreds of captions the nouns decide; in the comparison only what makes the false one false does.
     comparison = F.softplus(logits.diagonal(len(scenes)) - logits.diagonal()).mean()
     # No contrast between a picture and another's caption, true or false, that may fit it as well.
@@ -301,6 +300,14 @@ def contrast(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch
     labels = torch.arange(len(scenes))
     loss = (F.cross_entropy(candidates, labels) + F.cross_entropy(true_logits.T, labels)) / 2
     return loss, comparison, (candidates.argmax(1) == labels).float().mean().item()
+
+
+def compare(model: CLIPModel, image_embeddings: torch.Tensor, text_embeddings: torch.Tensor) -> torch.Tensor:
+    """Cosines times CLIP's scale, (pictures, texts), of embeddings that are not normalised yet; always in fp32, since
+    in bf16 numbers near 100 are half a unit apart."""
+    with torch.autocast("cpu", enabled=False):
+        seen, said = (F.normalize(some.float(), dim=-1) for some in (image_embeddings, text_embeddings))
+        return model.logit_scale.clamp(max=np.log(100)).exp() * seen @ said.T
 
 
 def name_nouns(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: torch.Tensor, scenes: list[Scene],
@@ -316,9 +323,7 @@ def name_nouns(model: CLIPModel, tokenizer: CLIPTokenizer, image_embeddings: tor
     vary = vary_caption_chinese if in_chinese else vary_caption
     things = [by_another_word(Group(noun, 1), rng, in_chinese) for noun in range(len(NOUNS))]
     texts = [vary(Scene((thing,), "plain"), rng, placed=0) for thing in things]
-    text_embeddings = F.normalize(read(model, tokenizer, texts).float(), dim=-1)
-    scale = model.logit_scale.clamp(max=np.log(100)).exp()
-    logits = scale * F.normalize(image_embeddings[rows].float(), dim=-1) @ text_embeddings.T  # (rows, 175)
+    logits = compare(model, image_embeddings[rows], read(model, tokenizer, texts))  # (rows, 175)
     return F.cross_entropy(logits, torch.tensor([scenes[i].groups[0].noun for i in rows]))
 
 

@@ -7,6 +7,7 @@ A scene is one to three groups of objects in a row, from left to right, in a pla
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -292,9 +293,9 @@ def side_fields(side: str, chinese: bool) -> dict[str, str]:
             "on_side": on if side == "middle" else f"{on} side"}
 
 
-def draw(shares: dict[str, float], rng: np.random.Generator) -> str:
+def draw(shares: dict[Any, float], rng: np.random.Generator) -> Any:
     """One of the keys, as often as its share of the sum says."""
-    return str(rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values())))
+    return list(shares)[rng.choice(len(shares), p=np.array(list(shares.values())) / sum(shares.values()))]
 
 
 def absent_noun(scene: Scene, rng: np.random.Generator) -> int:

@@ -59,15 +59,17 @@ class Run:
         trained = max([_modified(CACHE / f"{other}.pt") for other in after], default=0)
         if _modified(self.path) > trained:
             state = torch.load(self.path, weights_only=True)
-            if (planned := state.get("steps", self.steps)) != self.steps:
-                raise SystemExit(f"{self.path} is of a run of {planned:,} steps, this one has {self.steps:,}: go on "
-                                 "with the share that it had (training.make --share, or TRAINING_SHARE), or delete "
-                                 "it to train anew.")
+            if state["steps"] != self.steps:
+                raise SystemExit(f"{self.path} is of a run of {state['steps']:,} steps, this one has {self.steps:,}: "
+                                 "go on with the share that it had (training.make --share, or TRAINING_SHARE), or "
+                                 "delete it to train anew.")
             model.load_state_dict(state["model"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"]):
                 optimizer.load_state_dict(saved)
-            self.step, self.history, self.seconds = state["step"], state["history"], state.get("seconds", 0.0)
+            self.step, self.history, self.seconds = state["step"], state["history"], state["seconds"]
             rng.bit_generator.state = state["rng"]
+        elif self.path.exists():
+            print(f"{name}: begins anew, as {' or '.join(after)} has been trained since {self.path}")
         learned = sum(p.numel() for p in self.parameters)
         print(f"{name}: {learned:,} parameters learn, step {self.step} of {self.steps}", flush=True)
 

@@ -43,8 +43,7 @@ from .sprites import NOUNS
 
 QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "either/or", "yes/no")
 LIGHT_NAMES = {"day": ("day", "白天"), "night": ("night", "夜晚"), "sunset": ("sunset", "日落时分")}
-INSIDE = {False: (("indoors", "outdoors"), ("inside", "outside")),
-          True: (("室内", "室外"), ("室内", "户外"), ("屋里", "屋外"), ("屋内", "野外"), ("屋子里", "外面"))}
+INSIDE = {False: (("indoors", "outdoors"), ("inside", "outside")), True: (("室内", "室外"), ("室内", "户外"))}
 # The nouns of each kind that is asked for, and those too that some would call so: where one of them is, nobody can say
 # that there is nothing of the kind.
 OF_KIND = {kind: frozenset(({
@@ -87,7 +86,7 @@ def questions(scene: Scene, rng: np.random.Generator, chinese: bool = False, uns
         kinds, fields = _kinds(group, scene.groups), {}
         if kinds and rng.random() < 0.2:
             kind = _of_kind(group, kinds, say)
-            fields = {"thing": kind["kind"], "are": kind["are"]}
+            fields = {"thing": kind["kind"], "are": kind["are"], "measure": kind["measure_of_kind"]}
         asked.append(Question("colour", say("colour", group, **fields), colour_word(group.colour, chinese)))
     return asked
 
@@ -107,14 +106,19 @@ class Wording:
         return by_another_word(group, self.rng, self.chinese, self.scene.groups,
                                kinds=wordings.KINDS_CHINESE if self.chinese else wordings.KINDS)
 
+    def name(self, group: Group) -> str:
+        """What follows "the", by another word perhaps: "dogs", 小狗."""
+        group = self.another(group)
+        return group.word(chinese=True) if self.chinese else subject(group)[0]
+
     def __call__(self, key: str, group: Group | None = None, **fields: str) -> str:
         pic, there = (str(self.rng.choice(some)) for some in (wordings.PICTURES, wordings.THERE[self.chinese]))
         color = str(self.rng.choice(("color", "colour")))
         fields = {"pic": pic, "there": there, "color": color, "Color": color.capitalize(),
                   "spot": self.spot or there} | fields
         if group is not None:
-            if group.called is None:
-                group = self.another(group)
+            if group.called is None and (renamed := self.another(group)).called != fields.get("kind"):
+                group = renamed  # nobody asks whether the fruit is a fruit
             name, are = subject(group)
             one = replace(group, count=1)
             many = name if group.name in MEASURED else plural(group.word(chinese=False))
@@ -159,7 +163,7 @@ def _ask_what(scene: Scene, group: Group, say: Wording) -> Question:
     if len(scene.groups) > 1 and form < 0.4:
         return _ask_what_is_there(scene, -int(rng.integers(2)), say)  # the first or the last
     if len(scene.groups) == 3 and form < 0.45:
-        a, b = (word.word(True) if say.chinese else subject(word)[0] for word in map(say.another, scene.groups[::2]))
+        a, b = map(say.name, scene.groups[::2])
         if rng.random() < 0.5:
             a, b = b, a
         return Question("what", say("between", a=a, b=b), _name_things(scene.groups[1:2], say.chinese))
@@ -190,9 +194,10 @@ def _kinds(group: Group, beside: tuple[Group, ...] = ()) -> list[str]:
 def _of_kind(group: Group, kinds: list[str], say: Wording) -> dict[str, str]:
     """The fields of a question for a group by one of its kinds."""
     kind = str(say.rng.choice(kinds))
-    many, in_chinese, _ = wordings.ASKED_KINDS[kind]
+    many, in_chinese, measure = wordings.ASKED_KINDS[kind]
     several = group.count > 1 and many is not None
-    return {"kind": in_chinese if say.chinese else many if several else kind, "are": "are" if several else "is"}
+    return {"kind": in_chinese if say.chinese else many if several else kind, "are": "are" if several else "is",
+            "measure_of_kind": measure}
 
 
 def _ask_what_is_there(scene: Scene, i: int, say: Wording) -> Question:
@@ -256,105 +261,69 @@ def _ask_how_many(scene: Scene, group: Group, say: Wording) -> Question:
 
 def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     """A question of one of the forms that the scene allows, to be affirmed half of the time."""
-    rng, chinese = say.rng, say.chinese
-    speak = phrase_chinese if chinese else phrase
-    truth = bool(rng.random() < 0.5)
-    light, countable = light_of(scene), group.name not in MEASURED
-    shown = {kind for g in scene.groups for kind in _kinds(g)}
-    missing = {kind for kind, nouns in ALIKE.items() if not any(g.name in nouns for g in scene.groups)}
-    forms = {"is there": 0.45, "is colour": 0.15 * (group.colour is not None), "is count": 0.15 * countable,
-             "is more than": 0.08 * countable, "is place": 0.15 * (scene.place != "plain"),
-             "is light": 0.06 * bool(light), "is on side": 0.12 * (len(scene.groups) > 1),
-             "is category": 0.14 * bool(shown)}
-    i = scene.groups.index(group)
-    more = [other for other in scene.groups
-            if other.count != group.count and {group.name, other.name}.isdisjoint(MEASURED)]
-    kinds = _kinds(group, scene.groups) if group.count == 1 else []
-    forms |= {"is more of": 0.1 * bool(more), "kind is": 0.1 * bool(kinds)}
-    form = draw(forms, rng)
-    fields: dict[str, str] = {}
-    if form == "is colour":
-        colour = group.colour if truth else int(rng.choice([c for c in range(len(COLOURS)) if c != group.colour]))
-        form = str(rng.choice(("is colour", "has colour")))
-        group = say.another(group)
-        fields = {"colour": colour_word(colour, chinese), "one": speak(replace(group, count=1, colour=colour), True)}
-    elif form == "is count":
-        count = group.count if truth else int(rng.choice([c for c in (1, 2, 3) if c != group.count]))
-        asked = say.another(Group(group.noun, count))
-        form = "is count" if count > 1 else "is one"
-        fields = {"n": number_word(asked, chinese) if chinese and count == 1 else speak(asked, False)}
-        if not chinese:
-            fields["thing"] = asked.word(chinese)  # "exactly one dog", of two dogs
-    elif form == "is more than":
-        fields = {"n": _compare(group, truth, say)}
-        fields["Are_there"] = "Is there" if re.search(r"\bone\b", fields["n"]) else "Are there"
-    elif form == "is place":
-        chance = rng.random()
-        if chance < 0.4:
-            form = "is background"
-            fields = {"background": str(rng.choice(_backgrounds(scene, chinese)[0 if truth else 1]))}
-        elif scene.place not in ASKABLE or chance < 0.6:
-            words = INSIDE[chinese][rng.integers(2)]
-            fields = {"place": words[(scene.place == "room") != truth]}
-        else:
-            place = scene.place if truth else str(rng.choice([p for p in ASKABLE if p != scene.place]))
-            form = str(rng.choice(("is place", "is in place")))
-            fields = {"place": (PLACES_CHINESE if chinese else PLACE_PHRASES)[place]}
-    elif form == "is light":
-        asked = light if truth else str(rng.choice([which for which in LIGHT_NAMES if which != light]))
-        fields = {"light": str(rng.choice((LIGHT_NAMES[asked][chinese], *wordings.LIGHTS[chinese][asked])))}
-    elif form == "is category":
-        usual = {"animal", "vehicle", "food"} if rng.random() < 0.4 else set()
-        asked = shown if truth else missing
-        one = str(rng.choice(sorted(asked & usual or asked)))
-        many, thing, _ = wordings.ASKED_KINDS[one]
-        several = many is not None and rng.random() < 0.6
-        kind = str(rng.choice((many, f"any {many}"))) if several else article(one) if many else f"any {one}"
-        fields = {"kind": thing if chinese else kind, "Are": "Are" if several else "Is"}
-        group = None
-    elif form == "is more of":
-        first, second = sorted((group, more[rng.integers(len(more))]), key=lambda g: g.count, reverse=truth)
-        group, other = say.another(first), say.another(second)
-        fields = {"many": plural(group.word(chinese=False)), "others": plural(other.word(chinese=False)),
-                  "other": other.word(chinese)}
-    elif form == "kind is":
-        kind = str(rng.choice(kinds))
-        fields = {"kind": wordings.ASKED_KINDS[kind][1] if chinese else kind}
-        alike = {group.name}.union(*(nouns for nouns in LOOKALIKES if group.name in nouns))
-        others = [j for j, noun in enumerate(NOUNS) if noun.english in OF_KIND[kind] - alike]
-        if not truth and others:
-            group = Group(int(rng.choice(others)), 1)
-        truth = truth or not others
-    elif form == "is on side":
-        sides = SIDES[len(scene.groups)]
-        if rng.random() < 0.5:
-            j = int(rng.choice([k for k in range(len(sides)) if k != i]))
-            form, other = "is left of", say.another(scene.groups[j])
-            side = "left" if (i < j) == truth else "right"
-            fields = {"other": other.word(chinese) if chinese else subject(other)[0]}
-        else:
-            side = sides[i] if truth else str(rng.choice([which for which in sides if which != sides[i]]))
-        fields |= side_fields(side, chinese)
-    elif not truth and rng.random() < 0.12:
-        thing = str(rng.choice(wordings.NEVER_THERE[chinese]))
-        group, fields = None, {"thing": thing, "many": "" if chinese else plural(thing), "Are_any": "Are",
-                               "one": f"一个{thing}" if chinese else article(thing)}
-    else:
-        if not truth:
-            group = Group(absent_noun(scene, rng), 1)
-        if len(scene.groups) == scene.groups[0].count == 1 and rng.random() < 0.2:
-            form = "is this"
-        elif chinese and rng.random() < 0.2:
-            form = "can see"
-    text, yes, no = say(form, group, **fields), "yes", "no"
-    if chinese:
+    truth = bool(say.rng.random() < 0.5)
+    countable = group.name not in MEASURED
+    ask = draw({
+        _is_there: 0.45,
+        _is_colour: 0.15 * (group.colour is not None),
+        _is_count: 0.15 * countable,
+        _is_more_than: 0.08 * countable,
+        _is_place: 0.15 * (scene.place != "plain"),
+        _is_light: 0.06 * bool(light_of(scene)),
+        _is_on_side: 0.12 * (len(scene.groups) > 1),
+        _is_category: 0.14 * any(map(_kinds, scene.groups)),
+        _is_more_of: 0.1 * bool(_of_another_number(scene, group)),
+        _kind_is: 0.1 * bool(group.count == 1 and _kinds(group, scene.groups)),
+    }, say.rng)
+    return ask(scene, group, truth, say)
+
+
+def _yes_or_no(text: str, truth: bool, say: Wording) -> Question:
+    """The answer to a question; in Chinese it repeats the verb."""
+    yes, no = "yes", "no"
+    if say.chinese:
         yes = next(verb for sign, verb in wordings.VERBS.items() if re.search(sign, text))
         no = wordings.NO_CHINESE[yes]
     return Question("yes/no", text, yes if truth else no)
 
 
-def _compare(group: Group, truth: bool, say: Wording) -> str:
-    """"more than two dogs", as is true, or not, of how many there are: 超过两只."""
+def _is_there(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    rng, chinese = say.rng, say.chinese
+    if not truth and rng.random() < 0.12:
+        thing = str(rng.choice(wordings.NEVER_THERE[chinese]))
+        return _yes_or_no(say("is there", thing=thing, many="" if chinese else plural(thing), Are_any="Are",
+                              one=f"一个{thing}" if chinese else article(thing)), truth, say)
+    if not truth:
+        group = Group(absent_noun(scene, rng), 1)
+    form = "is there"
+    if len(scene.groups) == scene.groups[0].count == 1 and rng.random() < 0.2:
+        form = "is this"
+    elif chinese and rng.random() < 0.2:
+        form = "can see"
+    return _yes_or_no(say(form, group), truth, say)
+
+
+def _is_colour(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    rng, chinese = say.rng, say.chinese
+    colour = group.colour if truth else int(rng.choice([c for c in range(len(COLOURS)) if c != group.colour]))
+    form = str(rng.choice(("is colour", "has colour")))
+    asked = say.another(group)
+    one = (phrase_chinese if chinese else phrase)(replace(asked, count=1, colour=colour), with_colour=True)
+    return _yes_or_no(say(form, asked, colour=colour_word(colour, chinese), one=one), truth, say)
+
+
+def _is_count(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    count = group.count if truth else int(say.rng.choice([c for c in (1, 2, 3) if c != group.count]))
+    asked = say.another(Group(group.noun, count))
+    if say.chinese:
+        fields = {"n": number_word(asked, chinese=True) if count == 1 else phrase_chinese(asked, with_colour=False)}
+    else:  # "exactly one dog" is asked of two, too
+        fields = {"n": phrase(asked, with_colour=False), "thing": asked.word(chinese=False)}
+    return _yes_or_no(say("is count" if count > 1 else "is one", group, **fields), truth, say)
+
+
+def _is_more_than(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    """Whether there are more than two dogs, fewer than three, at least two: 超过两只."""
     compared = [(words, n) for words, ns, holds in (
         (("more than", "超过", "多于", "不止"), (1, 2), group.count.__gt__),
         (("fewer than", "少于", "不到"), (2, 3), group.count.__lt__),
@@ -362,13 +331,90 @@ def _compare(group: Group, truth: bool, say: Wording) -> str:
     (english, *chinese), n = compared[say.rng.integers(len(compared))]
     asked = say.another(replace(group, count=n, colour=None))
     if say.chinese:
-        return str(say.rng.choice(chinese)) + number_word(asked, chinese=True)
-    return f"{english} {NUMBERS[n]} {asked.word(chinese=False) if n == 1 else plural(asked.word(chinese=False))}"
+        number = str(say.rng.choice(chinese)) + number_word(asked, chinese=True)
+    else:
+        number = f"{english} {NUMBERS[n]} {subject(asked)[0]}"
+    return _yes_or_no(say("is more than", group, n=number, Are_there="Is there" if n == 1 else "Are there"), truth, say)
+
+
+def _of_another_number(scene: Scene, group: Group) -> list[Group]:
+    """The groups that there are more of, or fewer."""
+    return [other for other in scene.groups
+            if other.count != group.count and {group.name, other.name}.isdisjoint(MEASURED)]
+
+
+def _is_more_of(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    others = _of_another_number(scene, group)
+    first, second = sorted((group, others[say.rng.integers(len(others))]), key=lambda g: g.count, reverse=truth)
+    first, second = say.another(first), say.another(second)
+    return _yes_or_no(say("is more of", first, many=plural(first.word(chinese=False)),
+                          others=plural(second.word(chinese=False)), other=second.word(say.chinese)), truth, say)
+
+
+def _is_place(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    rng, chinese, chance = say.rng, say.chinese, say.rng.random()
+    if chance < 0.4:
+        right, wrong = _backgrounds(scene, chinese)
+        form, fields = "is background", {"background": str(rng.choice(right if truth else wrong))}
+    elif scene.place not in ASKABLE or chance < 0.6:
+        inside, outside = INSIDE[chinese][rng.integers(2)]
+        form, fields = "is place", {"place": inside if (scene.place == "room") == truth else outside}
+    else:
+        place = scene.place if truth else str(rng.choice([p for p in ASKABLE if p != scene.place]))
+        form = str(rng.choice(("is place", "is in place")))
+        fields = {"place": (PLACES_CHINESE if chinese else PLACE_PHRASES)[place]}
+    return _yes_or_no(say(form, group, **fields), truth, say)
+
+
+def _is_light(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    light = light_of(scene)
+    asked = light if truth else str(say.rng.choice([which for which in LIGHT_NAMES if which != light]))
+    words = (LIGHT_NAMES[asked][say.chinese], *wordings.LIGHTS[say.chinese][asked])
+    return _yes_or_no(say("is light", group, light=str(say.rng.choice(words))), truth, say)
+
+
+def _is_on_side(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    rng, i, sides = say.rng, scene.groups.index(group), SIDES[len(scene.groups)]
+    if rng.random() < 0.5:
+        j = int(rng.choice([k for k in range(len(sides)) if k != i]))
+        side = "left" if (i < j) == truth else "right"
+        form, fields = "is left of", {"other": say.name(scene.groups[j])}
+    else:
+        side = sides[i] if truth else str(rng.choice([which for which in sides if which != sides[i]]))
+        form, fields = "is on side", {}
+    return _yes_or_no(say(form, group, **fields, **side_fields(side, say.chinese)), truth, say)
+
+
+def _is_category(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    """Whether there is an animal, are any tools."""
+    rng = say.rng
+    shown = {kind for g in scene.groups for kind in _kinds(g)}
+    missing = {kind for kind, nouns in ALIKE.items() if not any(g.name in nouns for g in scene.groups)}
+    usual = {"animal", "vehicle", "food"} if rng.random() < 0.4 else set()
+    asked = shown if truth else missing
+    kind = str(rng.choice(sorted(asked & usual or asked)))
+    many, in_chinese, _ = wordings.ASKED_KINDS[kind]
+    several = many is not None and rng.random() < 0.6
+    in_english = str(rng.choice((many, f"any {many}"))) if several else article(kind) if many else f"any {kind}"
+    return _yes_or_no(say("is category", kind=in_chinese if say.chinese else in_english,
+                          Are="Are" if several else "Is"), truth, say)
+
+
+def _kind_is(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
+    """Whether the animal there is a dog."""
+    kind = str(say.rng.choice(_kinds(group, scene.groups)))
+    alike = {group.name}.union(*(nouns for nouns in LOOKALIKES if group.name in nouns))
+    others = [noun for noun, names in enumerate(NOUNS) if names.english in OF_KIND[kind] - alike]
+    if not truth and others:
+        group = Group(int(say.rng.choice(others)), 1)
+    fields = {"kind": wordings.ASKED_KINDS[kind][1] if say.chinese else kind}
+    return _yes_or_no(say("kind is", group, **fields), truth or not others, say)
 
 
 def _backgrounds(scene: Scene, chinese: bool) -> tuple[list[str], list[str]]:
-    """What the background of a scene can be called, and what not: by a beach there is the sea."""
-    doubtful = {"beach": {"sea", "desert"}, "sea": {"beach"}, "desert": {"beach"}}.get(scene.place, set())
+    """What the background of a scene can be called, and what not: by a beach there is the sea, by a road grass."""
+    doubtful = {"beach": {"sea", "desert"}, "sea": {"beach"}, "desert": {"beach"}, "road": {"grass"}}.get(
+        scene.place, set())
     doubtful |= {"night", "sunset"} if scene.light != "day" else set()
     table = wordings.BACKGROUNDS[chinese]
     return list(table[scene.place]), [
@@ -405,9 +451,7 @@ def _ask_either_or(scene: Scene, group: Group, say: Wording) -> Question:
                    for which in (light, *others[:1 + (rng.random() < 0.3)])]
     elif form == "on side":
         there = int(rng.integers(2))
-        two = (scene.groups[0], scene.groups[-1])
-        answers = [words.word(True) if chinese else subject(words)[0] for words in map(say.another, (
-            two[there], two[1 - there]))]
+        answers = [say.name(scene.groups[-end]) for end in (there, 1 - there)]  # the first is 0, the last -1
         fields = side_fields(("left", "right")[there], chinese)
     elif rng.random() < 0.5:
         form, (right, wrong) = "background", _backgrounds(scene, chinese)

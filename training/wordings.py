@@ -6,10 +6,10 @@ A small model understands the wordings that it was trained with and few others, 
 
 Fields of questions: {there} is "in the picture" in its many forms, {pic} one of its nouns; {thing} what is asked about,
 with the verb {are} or {Are}; {many} its plural, with the verb {Are_any}; {n} it and a number, {one} it and an article,
-{other} another thing; {on} "on the left", {on_side} "on the left side", {side} "left"; {colour} a colour, {color} the
-word, spelt either way; {place} "in the snow", {spot} the place of the scene so; {background} "a beach"; {light}
-"night"; {kind} "animal"; {measure} the Chinese measure word; {a} and {b} two answers to choose from, or two things
-between which a third one is.
+{other} another thing, {others} many of it; {on} "on the left", {on_side} "on the left side", {side} "left"; {colour} a
+colour, {color} the word, spelt either way, and {Color}; {place} "in the snow", {spot} the place of the scene so;
+{background} "a beach"; {light} "night"; {kind} "animal"; {measure} the Chinese measure word; {a} and {b} two answers to
+choose from, or two things between which a third one is.
 """
 
 PICTURES = ("picture", "image", "photo", "pic")
@@ -37,7 +37,7 @@ PLACES_CHINESE = {
     "road": ("街道上", "公路上", "街上"), "sea": ("大海里", "海水里", "海洋里", "海上", "海面上", "水里"),
     "desert": ("沙丘上", "沙漠上"), "plain": ("空白背景上", "单色背景上"),
 }
-# Other words for the nouns. One that stands with several, such as "boat", means any of them.
+# Other words for the nouns.
 NAMES = {
     "cat": ("kitten", "kitty"), "dog": ("puppy", "doggy", "hound"), "horse": ("pony",), "cow": ("dairy cow",),
     "pig": ("piglet", "hog"), "sheep": ("lamb",), "goat": ("billy goat",), "rabbit": ("bunny", "hare"),
@@ -127,7 +127,8 @@ DOUBTFUL = {
 }
 DOUBTFUL |= {"动物": DOUBTFUL["animal"], "交通工具": DOUBTFUL["vehicle"], "食物": DOUBTFUL["piece of food"],
              "植物": DOUBTFUL["plant"], "衣服": ("hat", "shoe", "scarf", *DOUBTFUL["piece of clothing"]),
-             "昆虫": DOUBTFUL["insect"], "建筑": DOUBTFUL["building"]}
+             "昆虫": DOUBTFUL["insect"], "建筑": DOUBTFUL["building"], "蔬菜": DOUBTFUL["vegetable"],
+             "球": DOUBTFUL["ball"], "鸟": DOUBTFUL["bird"], "花": DOUBTFUL["flower"]}
 # Kinds of things that questions ask for: what many of them are called in English, and in Chinese with the measure word.
 ASKED_KINDS = {
     "animal": ("animals", "动物", "只"), "vehicle": ("vehicles", "交通工具", "个"), "food": (None, "食物", "份"),
@@ -213,7 +214,7 @@ UNSEEN_SENTENCES = {
             2: ("{b} can be seen to the right of {a}", "on the left of {b} {is_a} {a}", "{b} and, to its left, {a}",
                 "on the left side {is_a} {a} and on the right side {is_b} {b}",
                 "the left half shows {a}, the right half {b}", "{a} {is_a} at the left, {b} {is_b} at the right",
-                "there {is_a} {a} left of {b}", "{a}, and to the right of that, {b}"),
+                "{a} standing to the left of {b}", "{a}, and to the right of that, {b}"),
             3: ("on the left side {is_a} {a}, in the middle {is_b} {b}, on the right side {is_c} {c}",)},
     True: {1: ("{side}能看到{a}", "在{side}的是{a}"),
            2: ("左边能看到{a}，右边能看到{b}", "{a}在左侧，{b}在右侧", "{b}就在{a}的右边", "在{b}左边的是{a}",
