@@ -324,6 +324,15 @@ def test_a_lesson_that_cannot_be_started_does_not_end_the_others(chapter):
     assert "hello from 9.2" in run.stdout and "1 of 2 sections succeeded" in run.stdout
 
 
+def test_debug_adds_a_traceback_to_a_lesson_run_directly(chapter):
+    chapter.lesson(1, 'raise UserError("Something is wrong: mend it.")')
+    for debug in ([], ["--debug"]):
+        run = subprocess.run([sys.executable, NAMES[0], *debug], cwd=chapter.folder, capture_output=True, text=True,
+                             env=chapter.environment, timeout=PATIENCE)
+        assert run.returncode == 2 and run.stderr.endswith("error: Something is wrong: mend it.\n")
+        assert run.stderr.startswith("Traceback") == bool(debug)
+
+
 def test_debug_shows_the_traceback(chapter):
     chapter.lesson(2, "1 / 0")
     run = chapter.run("2", "--debug")
