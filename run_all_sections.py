@@ -25,7 +25,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from multimodal import UserError
+from multimodal import UserError, report
 from multimodal.lesson import RUNNING, common_options, give_up
 from multimodal.processes import CAN_FORK, KILL, STOP_SIGNALS, load_libraries, memory_kills, send, start, stop, wait
 
@@ -170,8 +170,10 @@ def run(numbers: list[int], options: argparse.Namespace) -> int:
         if outcomes:
             succeeded = sum(outcome.status == "succeeded" for outcome in outcomes)
             sections = "sections" if len(numbers) > 1 else "section"
-            print(f"\n{table(outcomes)}\n\n{succeeded} of {len(numbers)} {sections} succeeded in "
+            print(f"\n{(summary := table(outcomes))}\n\n{succeeded} of {len(numbers)} {sections} succeeded in "
                   f"{time.perf_counter() - began:.0f} s; figures and results are in {options.output}{os.sep}.")
+            with contextlib.suppress(OSError):  # What is wrong with the folder, the lessons have said.
+                print(f"All of them on one page: {report.write(options.output, summary)}")
     failed = ",".join(outcome.section for outcome in outcomes if outcome.status != "succeeded")
     if failed:
         again = shlex.join(["python", sys.argv[0], failed, *arguments, *([] if options.debug else ["--debug"])])

@@ -59,6 +59,7 @@ def test_six_lessons_with_six_files():
 def test_the_closing_table_tells_the_truth(chapter):
     text, outputs = chapter
     assert "6 of 6 sections succeeded" in text
+    page = (outputs / "index.html").read_text(encoding="utf-8")
     for section in SECTIONS:
         row = re.search(rf"^{re.escape(section)} +succeeded +([\d.]+) +([\d.]+) GB +(\d+) ", text, re.MULTILINE)
         assert row, f"no row for {section}"
@@ -66,6 +67,7 @@ def test_the_closing_table_tells_the_truth(chapter):
         assert 0.2 < float(row[2]) < 2.5, "peak memory in GB"
         results = json.loads((outputs / section / "results.json").read_text())
         assert results["figures"] == [f"{name}.png" for name in FIGURES[section]]
+        assert all(f'<img src="{section}/{name}.png"' in page for name in FIGURES[section])
         assert int(row[3]) == len(FIGURES[section]) == len(list((outputs / section).glob("*.png")))
         assert all(model["source"] == "embedded" for model in results["models"])
 
