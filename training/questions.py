@@ -126,22 +126,22 @@ class Wording:
             fields = {"are": are, "Are": are.capitalize(), "many": many, "Are_any": "Is" if uncounted else "Are",
                       "thing": group.word(chinese=True) if self.chinese else name, "measure": group.measure,
                       "one": (phrase_chinese if self.chinese else phrase)(one, with_colour=False)} | fields
-        text = str(self.rng.choice(self.table[key])).format(**fields)
+        seen, forms = self.table is not wordings.UNSEEN[self.chinese], self.table[key]
+        # The most usual ones stand in front, and the first tenth is drawn in a third of the cases.
+        text = forms[int(len(forms) * self.rng.random() ** (2 if seen else 1))].format(**fields)
         chance = self.rng.random()
         if chance < 0.1:  # as people type
-            text = text[0].lower() + text[1:].rstrip("?？.")
-        elif chance < 0.28 and self.table is not wordings.UNSEEN[self.chinese]:
-            text = self._as_spoken(text, pic, chance)
+            text = text[0].lower() + text[1:].rstrip("?？.。")
+        elif chance < 0.28 and seen and not re.match(wordings.POLITE[self.chinese], text):
+            text = self._as_spoken(text, pic, chance, polar=key.startswith(("is ", "has ", "can ", "kind ")))
         return text
 
-    def _as_spoken(self, text: str, pic: str, chance: float) -> str:
-        """A question with something before or after it, or with other words for some of it."""
+    def _as_spoken(self, text: str, pic: str, chance: float, polar: bool) -> str:
+        """A question with something before or after it, or with other words for some of it. polar: For yes or no."""
         if chance < 0.18:
             opening = str(self.rng.choice(wordings.OPENINGS[self.chinese])).format(pic=pic)
-            if text.startswith(opening):  # 那那是什么
-                opening = ""
             return opening + (text if opening.endswith(". ") else text[0].lower() + text[1:])
-        if self.chinese and text.endswith("吗？") and "了" not in text:
+        if self.chinese and polar and re.search("(?<![对是])吗？$", text) and "了" not in text:
             return text[:-2] + str(self.rng.choice(wordings.TAGS_CHINESE))
         if self.chinese and re.search("[左右]边", text):
             return re.sub("(?<=[左右])边", str(self.rng.choice(wordings.SIDE_ENDINGS)), text)
