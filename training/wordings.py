@@ -309,8 +309,8 @@ UNSEEN = {
         "either on side": ("Which one do you see {on}: the {a} or the {b}?",),
         "either number": ("Can you see {a} or {b} {many}?",),
         "either light": ("Would you say it is {a} or {b}?",),
-        "either place": ("Would you say this is {a} or {b}?", "Was it taken {a} or {b}?"),
-        "either background": ("Would you say this is {a} or {b}?", "Which is it: {a} or {b}?"),
+        "either place": ("Is all of this {a} or {b}?", "Was it taken {a} or {b}?"),
+        "either background": ("Is what lies behind it {a} or {b}?", "Which is it: {a} or {b}?"),
     },
     True: {
         "everything": ("请问{there}有什么？", "{there}看到了什么？", "都有些什么？"),
