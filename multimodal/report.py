@@ -43,7 +43,7 @@ def write(folder: Path, summary: str) -> Path:
         try:
             sections.append(_section(path.parent.name, json.loads(path.read_text(encoding="utf-8"))))
         except (ValueError, LookupError, TypeError):  # of another version, or damaged
-            sections.append(f"<p>{path} cannot be read: run the lesson again.</p>")
+            sections.append(f"<p>{escape(str(path))} cannot be read: run the lesson again.</p>")
     page = folder / "index.html"
     part = page.with_suffix(".part")
     part.write_text(PAGE.format(summary=escape(summary), sections="\n".join(sections)), encoding="utf-8",
