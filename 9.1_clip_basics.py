@@ -2,7 +2,7 @@
 # # 9.1 CLIP: one space for images and text
 #
 # **You learn** how CLIP turns a picture and a sentence into two vectors that can be compared, what the numbers
-# mean, why even a perfect match has a cosine far from 1, and the loss that made it so.
+# mean, why even a perfect match has a cosine far from 1, the loss that made it so, and where in a picture it looks.
 #
 # **It needs** about 1.2 GB of memory and no download with the small model of this repository; the real CLIP ViT-B/32
 # is 605 MB (`--models hub`) and runs in 2 GB.
@@ -13,6 +13,7 @@
 # The chapter's own modules come first: they set what the Hugging Face libraries read when they are imported.
 from multimodal import catalog, figures, images
 from multimodal.lesson import Lesson
+from multimodal.words import article
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +61,44 @@ print(f"   The vision transformer cuts {vision.image_size} pixels into {patches}
       f"{vision.patch_size} and adds a class token: {patches + 1} tokens.")
 lesson.save(figures.patch_view([picture.image for picture in pictures], pixel_values.float().cpu().numpy(),
                                vision.patch_size, processor.image_processor), "what_the_model_sees")
+
+# %% [markdown]
+# ## Inside a tower: attention
+#
+# In each layer the tokens look at one another. Every head turns each token into a query, a key and a value, and takes
+# from the values as much as query and key agree: softmax(Q K^T / sqrt(d)) V, with d the width of a head (Vaswani et
+# al. 2017, section 3.2). Nothing in this knows the order of the tokens: shuffle them, and the results are shuffled
+# alike. Where a patch or a word stands must be added to it beforehand, as a learned vector for each position.
+
+
+# %%
+def attention(module: torch.nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    """Multi-head self-attention, written out: (batch, tokens, width) to the same.
+
+    Args:
+        module: A layer's attention of the library, for its four linear maps and its number of heads.
+    """
+    batch, number, width = tokens.shape
+    query, key, value = (project(tokens).view(batch, number, module.num_heads, -1).transpose(1, 2)
+                         for project in (module.q_proj, module.k_proj, module.v_proj))  # (batch, heads, tokens, d)
+    weights = (query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5).softmax(-1)  # (batch, heads, tokens, tokens)
+    return module.out_proj((weights @ value).transpose(1, 2).reshape(batch, number, width))
+
+
+lesson.step("Attention, written out")
+layer = model.vision_model.encoder.layers[-1]
+with torch.inference_mode():
+    tokens = model.vision_model(pixel_values=pixel_values, output_hidden_states=True).hidden_states[-2]
+    tokens = layer.layer_norm1(tokens)  # (pictures, tokens, width)
+    ours, theirs = attention(layer.self_attn, tokens), layer.self_attn(tokens, attention_mask=None)[0]
+    order = torch.randperm(tokens.shape[1], device=choice.device)
+    shuffled = attention(layer.self_attn, tokens[:, order])
+difference, moved = ((some - theirs).abs().max().item() / theirs.abs().max().item()
+                     for some in (ours, shuffled[:, order.argsort()]))
+print(f"   {layer.self_attn.num_heads} heads of {tokens.shape[-1] // layer.self_attn.num_heads} over {tokens.shape[1]} "
+      f"tokens: {difference:.1e} from the library's own; with the tokens shuffled, and put back, {moved:.1e}")
+assert max(difference, moved) < (1e-4 if choice.dtype_name == "fp32" else 5e-2)
+lesson.record("attention", {"difference": difference, "shuffled": moved})
 
 # %% [markdown]
 # ## Two embeddings
@@ -161,14 +200,38 @@ if choice.dtype_name != "fp32":  # losses are compared in full precision
     model = CLIPModel.from_pretrained(choice.path, dtype=torch.float32).to(choice.device).eval()
 batch = processor(text=[pair.caption for pair in pairs], images=[pair.image for pair in pairs], return_tensors="pt",
                   padding=True, truncation=True).to(choice.device)
-with torch.inference_mode():
+with torch.no_grad():
     output = model(**batch, return_loss=True)  # its embeddings are normalised already
-ours = contrastive_loss(output.image_embeds, output.text_embeds, model.logit_scale.exp().item()).item()
+scale = model.logit_scale.exp().item()
+ours = contrastive_loss(output.image_embeds, output.text_embeds, scale).item()
 print(f"   written out {ours:.6f}, the model's own {output.loss.item():.6f}, "
       f"difference {abs(ours - output.loss.item()):.1e}")
 print(f"   a model that guesses has {torch.log(torch.tensor(float(len(pairs)))):.3f} (the logarithm of the batch size)")
 assert abs(ours - output.loss.item()) < 1e-5
 lesson.record("contrastive_loss", {"written_out": ours, "model": output.loss.item()})
+
+# %% [markdown]
+# A step of training moves each picture along the gradient: towards its own text, as far as it does not find it yet,
+# and away from every other text, as far as it takes that for its own. With P the probabilities, by rows and by columns,
+# this pull is I - (P_rows + P_columns) / 2. So those learn most that are mistaken for one another. A model that knows
+# these pairs has nothing left to learn from them: the pull is shown at the scale that training begins with, 1/0.07.
+
+# %%
+scale = 1 / 0.07
+logits = scale * output.image_embeds @ output.text_embeds.T
+pull = torch.eye(len(pairs), device=choice.device) - (logits.softmax(1) + logits.softmax(0)) / 2  # (pictures, texts)
+embeddings = output.image_embeds.clone().requires_grad_()
+gradient, = torch.autograd.grad(contrastive_loss(embeddings, output.text_embeds, scale), embeddings)
+difference = (gradient + scale / len(pairs) * pull @ output.text_embeds).abs().max().item()
+hardest, other = divmod(int(pull.argmin()), len(pairs))
+print(f"   The pull written out is the gradient, to {difference:.1e}. Pushed apart hardest: {pairs[hardest].name} and "
+      f"{pairs[other].caption!r}")
+assert difference < 1e-4
+lesson.record("hardest_negative", {"picture": pairs[hardest].name, "text": pairs[other].caption})
+few = pairs[:8]
+lesson.save(figures.similarity_heatmap(
+    pull[:8, :8].cpu().numpy().round(2) + 0.0, [pair.image for pair in few], [pair.caption for pair in few],  # no -0.00
+    f"Pushed apart hardest: {pairs[hardest].name} and {pairs[other].caption!r}", label="pull; below 0: push"), "pull")
 
 # %% [markdown]
 # ## The modality gap
@@ -186,6 +249,46 @@ lesson.record("modality_gap", gap)
 lesson.record("matched_cosine", matched)
 lesson.save(figures.two_clouds(output.image_embeds.cpu().numpy(), output.text_embeds.cpu().numpy(),
                                f"Two clouds: the centres of pictures and texts are {gap:.2f} apart"), "gap")
+
+# %% [markdown]
+# ## Where it looks for a word
+#
+# In the last layer the class token gathers from the patches what becomes the embedding. Each of these attention
+# weights, times the gradient of the cosine with respect to it, tells how much that patch speaks for the word
+# (as in Grad-CAM, Selvaraju et al. 2017). The gallery's pictures of two things put it to the test: is more of the map
+# on the side where the thing is?
+
+
+# %%
+def relevance(picture, words: list[str]) -> list[torch.Tensor]:
+    """For each of the words a map (rows, columns): how much a patch of the picture speaks for it."""
+    inputs = processor(text=words, images=picture, return_tensors="pt", padding=True, truncation=True)
+    output = model(**inputs.to(choice.device), output_attentions=True)
+    weights = output.vision_model_output.attentions[-1]  # (1, heads, tokens, tokens)
+    maps = []
+    for cosine in (output.text_embeds @ output.image_embeds.T)[:, 0]:
+        gradient, = torch.autograd.grad(cosine, weights, retain_graph=True)
+        of_patches = (gradient * weights).clamp(min=0).mean(1)[0, 0, 1:].detach().cpu()  # averaged over the heads
+        maps.append(of_patches.unflatten(0, (-1, vision.image_size // vision.patch_size)))
+    return maps
+
+
+lesson.step("Where it looks for a word")
+model.set_attn_implementation("eager")  # the fused kernels do not give their attention weights away
+two = [sample for sample in gallery if len(sample.objects) == 2]
+names = [[article(thing["noun"]) for thing in sample.objects] for sample in two]
+maps = [relevance(sample.image, words) for sample, words in zip(two, names)]
+middle = maps[0][0].shape[1] // 2
+found = [bool(side(place[:, :middle].sum(), place[:, -middle:].sum()))
+         for left, right in maps for side, place in ((torch.gt, left), (torch.lt, right))]
+finding = f"{sum(found)} of {len(found)} maps lie on the side of the thing"
+print(f"   {finding}.")
+lesson.record("on_the_right_side", sum(found) / len(found))
+shown = [sample.image for sample in two[:4]]
+if options.texts or options.image or options.images:
+    shown, names = [picture.image for picture in pictures], [texts[:4]] * len(pictures)
+    maps, finding = [relevance(image, texts[:4]) for image in shown], "Where the model looks for each text"
+lesson.save(figures.map_rows(shown, [[place.numpy() for place in row] for row in maps], names, finding), "where")
 lesson.finish()
 
 # %% [markdown]
@@ -193,7 +296,9 @@ lesson.finish()
 #
 # - Two towers, one projection each, one space. Normalise, then a dot product is the cosine.
 # - The cosine of a match depends on the model; only the order among candidates means anything.
-# - The loss is classification over the batch, in both directions: a bigger batch is a harder exam.
+# - The loss is classification over the batch, in both directions: a bigger batch is a harder exam. Its gradient goes
+#   to the pairs that are mistaken for one another.
+# - Attention does not know where a token stands, until its position is added to it.
 #
 # ## Exercises
 #

@@ -145,10 +145,15 @@ lesson.step("Zero-shot classification: where is it?")
 where = [next(question.answer for question in sample.questions if question.kind == "where") for sample in gallery]
 places = sorted(set(where))
 print(f"   {len(gallery)} pictures, {len(places)} places and lights; chance is {1 / len(places):.1%}")
-accuracy, _ = zero_shot(gallery_embeddings, [places.index(place) for place in where], [
+answers = [places.index(place) for place in where]
+accuracy, probabilities = zero_shot(gallery_embeddings, answers, [
     [template.format(place) for place in places]
     for template in ("{}", "a photo taken {}", "a picture of something {}", "there is something {}")])
 lesson.record("zero_shot_places", accuracy)
+said = probabilities.argmax(-1).tolist()
+lesson.save(figures.confusion_matrix(
+    answers, said, places, f"{np.mean(np.equal(answers, said)):.0%} of {len(gallery)} places are right, by the "
+    "ensemble; outside the diagonal: what is taken for what"), "places")
 
 # %% [markdown]
 # ## Retrieval, measured

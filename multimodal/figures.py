@@ -80,18 +80,19 @@ def picture_grid(images: list[Image.Image], captions: list[str], title: str, col
 
 
 def similarity_heatmap(similarity: np.ndarray, images: list[Image.Image], texts: list[str], title: str,
-                       diagonal: bool = True) -> Figure:
+                       diagonal: bool = True, label: str = "cosine similarity") -> Figure:
     """Pictures down the side, texts along the bottom, one number in every cell.
 
     Args:
         similarity: (pictures, texts).
         diagonal: Frame the cells where picture i meets text i.
+        label: What the numbers are.
     """
     rows, columns = similarity.shape
     side = 0.62
     figure, axes = plt.subplots(figsize=(side * columns + 3.2, side * rows + 3.0), layout="constrained")
     sns.heatmap(similarity, ax=axes, cmap="viridis", annot=True, fmt=".2f", annot_kws={"fontsize": 8},
-                square=True, linewidths=0.5, cbar_kws={"label": "cosine similarity", "shrink": 0.7})
+                square=True, linewidths=0.5, cbar_kws={"label": label, "shrink": 0.7})
     axes.set_xticklabels([wrap(t, 24) for t in texts], rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks([])
     place_thumbnails(axes, images, [(-0.08, i + 0.5) for i in range(rows)], inches=0.92 * side, alignment=(1, 0.5))
@@ -100,6 +101,19 @@ def similarity_heatmap(similarity: np.ndarray, images: list[Image.Image], texts:
     if diagonal:
         for i in range(min(rows, columns)):
             axes.add_patch(plt.Rectangle((i, i), 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=2.5))
+    give_title(figure, title)
+    return figure
+
+
+def confusion_matrix(answers: list[int], said: list[int], classes: list[str], title: str) -> Figure:
+    """How often each class (down) was taken for each class (across): numbers of `classes`, one of each a picture."""
+    counts = np.zeros((len(classes), len(classes)), int)
+    np.add.at(counts, (answers, said), 1)
+    figure, axes = plt.subplots(figsize=(0.6 * len(classes) + 2.6, 0.5 * len(classes) + 2.2), layout="constrained")
+    sns.heatmap(counts, ax=axes, cmap="Blues", annot=np.where(counts, counts.astype(str), ""), fmt="", linewidths=0.5,
+                linecolor="0.9", cbar=False, xticklabels=classes, yticklabels=classes)
+    axes.set_xticklabels(classes, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set(xlabel="said", ylabel="right")
     give_title(figure, title)
     return figure
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from . import UserError
 from .catalog import FAILED, MODELS
+from .files import replacing
 
 # In a lesson's folder while it runs: `lower_rungs()`, a line each.
 RUNNING = "running.txt"
@@ -165,9 +166,8 @@ class Lesson:
     def save(self, figure, name: str) -> Path:
         """Save a matplotlib figure as NAME.png in the lesson's folder; a notebook shows it too."""
         path = self.folder / f"{name}.png"
-        part = path.with_suffix(".part")
-        figure.savefig(part, format="png", dpi=150)
-        part.replace(path)
+        with replacing(path) as part:
+            figure.savefig(part, format="png", dpi=150)
         self.figures.append(path.name)
         print(f"   figure: {path}")
         if in_notebook():
@@ -187,10 +187,9 @@ class Lesson:
         results = {"section": self.section, "title": self.title, "models": self.models, "figures": self.figures,
                    "seconds": round(time.perf_counter() - self.began, 2), "measures": self.measures}
         path = self.folder / "results.json"
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8",
-                        errors="backslashreplace")  # a file's name need not be UTF-8
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8",
+                            errors="backslashreplace")  # a file's name need not be UTF-8
         (self.folder / RUNNING).unlink(missing_ok=True)
         print(f"\n{self.section} done in {results['seconds']:.1f} s: {len(self.figures)} figures in {self.folder}")
 

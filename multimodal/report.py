@@ -4,6 +4,8 @@ import json
 from html import escape
 from pathlib import Path
 
+from .files import replacing
+
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -45,10 +47,9 @@ def write(folder: Path, summary: str) -> Path:
         except (ValueError, LookupError, TypeError):  # of another version, or damaged
             sections.append(f"<p>{escape(str(path))} cannot be read: run the lesson again.</p>")
     page = folder / "index.html"
-    part = page.with_suffix(".part")
-    part.write_text(PAGE.format(summary=escape(summary), sections="\n".join(sections)), encoding="utf-8",
-                    errors="backslashreplace")  # a file's name need not be UTF-8
-    part.replace(page)
+    with replacing(page) as part:
+        part.write_text(PAGE.format(summary=escape(summary), sections="\n".join(sections)), encoding="utf-8",
+                        errors="backslashreplace")  # a file's name need not be UTF-8
     return page
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from . import UserError
+from .files import replacing
 
 FILES_AT_ONCE = 64  # Between two steps of the progress bar.
 SECONDS_BETWEEN_SAVES = 30
@@ -104,12 +105,6 @@ class ImageIndex:
         self.keys = list(rows)
         self.embeddings = np.array(list(rows.values()), np.float32).reshape(len(rows), len(self.probe))
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        # Named after the process, so that two that index the same folder do not write into one another's file.
-        part = self.file.with_name(f"{self.file.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as stream:
-                np.savez(stream, probe=self.probe, embeddings=self.embeddings,
-                         keys=np.frombuffer(json.dumps(self.keys).encode(), np.uint8))
-            part.replace(self.file)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(self.file) as part, part.open("wb") as stream:
+            np.savez(stream, probe=self.probe, embeddings=self.embeddings,
+                     keys=np.frombuffer(json.dumps(self.keys).encode(), np.uint8))

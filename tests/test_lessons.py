@@ -43,8 +43,8 @@ def measures(chapter) -> dict[str, dict]:
 
 
 FIGURES = {
-    "9.1": ("what_the_model_sees", "cosine", "temperature", "matching", "gap"),
-    "9.2": ("similarity_matrix", "prompts", "mistakes", "recall", "search", "hard_negatives"),
+    "9.1": ("what_the_model_sees", "cosine", "temperature", "matching", "pull", "gap", "where"),
+    "9.2": ("similarity_matrix", "prompts", "mistakes", "places", "recall", "search", "hard_negatives"),
     "9.3": ("throughput", "languages", "near_duplicates", "search", "labels", "clusters"),
     "9.4": ("answers", "query_maps", "captions", "accuracy", "questions", "conversation"),
     "9.5": ("batches", "stages", "captions", "beams", "gallery_captions", "precision"),
@@ -87,6 +87,10 @@ def test_9_1_matches_the_classic_pictures_and_the_models_own_loss(measures):
     assert loss["written_out"] == pytest.approx(loss["model"], abs=1e-5)
     assert loss["model"] < 0.5  # guessing among 16 gives 2.77
     assert measures["9.1"]["best_match"] == {"picture": "dog-snow", "text": "a dog in the snow"}
+    assert 0 < max(measures["9.1"]["attention"].values()) < 1e-4  # one sum in another order is never quite the same
+    # What is pushed apart hardest looks alike or has the same background.
+    assert measures["9.1"]["hardest_negative"] == {"picture": "deer-snow-sunset", "text": "a dog in the snow"}
+    assert measures["9.1"]["on_the_right_side"] > 0.9  # half of the maps by chance
     # The two clouds do not lie on one another, and yet a picture is nearer to its own text than to others.
     assert measures["9.1"]["modality_gap"] > 0.1
     assert measures["9.1"]["matched_cosine"] > sum(map(sum, cosine)) / sum(map(len, cosine)) + 0.1
