@@ -49,10 +49,7 @@ processor.tokenizer.padding_side = "left"  # a prompt goes on at its right end, 
 
 # The processor begins each prompt with as many <image> tokens as there are queries, and the model puts what it sees
 # in their place. If the two do not agree on that token, it answers without looking, and nothing is raised.
-image_token = processor.tokenizer.convert_tokens_to_ids("<image>")
-if processor.num_query_tokens != model.config.num_query_tokens or model.config.image_token_index != image_token:
-    raise UserError(f"The BLIP-2 in {blip2.path} would answer blindly, as its processor and its configuration disagree "
-                    "about the <image> tokens: `python -m multimodal.weights fetch blip2` gets one that sees.")
+reader.check_image_tokens(model.config, processor, blip2)
 BATCH, NEW_TOKENS = blip2.batch_size(16), 24  # fewer pictures a batch where memory is short
 
 # %% [markdown]
@@ -177,7 +174,7 @@ with torch.inference_mode():
     qformer = model.qformer(query_embeds=queries, encoder_hidden_states=features, output_attentions=True)
     visual_tokens = model.language_projection(qformer.last_hidden_state.to(features.dtype))
     embeddings = model.get_input_embeddings()(inputs["input_ids"])
-    embeddings[inputs["input_ids"] == image_token] = visual_tokens.flatten(0, 1).to(embeddings.dtype)
+    embeddings[inputs["input_ids"] == model.config.image_token_index] = visual_tokens.flatten(0, 1).to(embeddings.dtype)
     logits = model.language_model(inputs_embeds=embeddings, attention_mask=inputs["attention_mask"]).logits
     difference = (logits - model(**inputs).logits).abs().max() / logits.abs().max()
 for name, tensor in {"pixel_values": inputs["pixel_values"], "vision features": features, "query tokens": queries,

@@ -153,6 +153,26 @@ def quicken(model, dtype: "torch.dtype"):
     return model.to(dtype)
 
 
+def check_image_tokens(config, processor, choice) -> None:
+    """See to it that a BLIP-2 looks at its pictures.
+
+    The processor begins each prompt with as many <image> tokens as there are queries, and the model puts what it sees
+    in their place. If the two do not agree on that token, it answers without looking, and transformers raises nothing.
+
+    Args:
+        config: The model's configuration.
+        choice: Of which model they are, and from where (a `catalog.Choice`).
+
+    Raises:
+        UserError: The two do not agree.
+    """
+    if (processor.num_query_tokens != config.num_query_tokens
+            or processor.tokenizer.convert_tokens_to_ids("<image>") != config.image_token_index):
+        raise UserError(f"The BLIP-2 in {choice.path} would answer blindly, as its processor and its configuration "
+                        "disagree about the <image> tokens: "
+                        f"`python -m multimodal.weights fetch {choice.key}` gets one that sees.")
+
+
 def fuse_attention(model):
     """Let the vision tower of a BLIP compute its attention with torch's fused kernel, in place; returns the model,
     which is for inference from then on.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from multimodal import catalog, images, metrics
+from multimodal import UserError, catalog, hardware, images, metrics, reader
 
 GALLERY = images.gallery()
 SINGLE = [sample for sample in GALLERY if len(sample.objects) == 1 and sample.objects[0]["count"] == 1]
@@ -114,9 +114,8 @@ def test_blip2_answers_what_it_sees():
 
     model = Blip2ForConditionalGeneration.from_pretrained(folder("blip2"), dtype=torch.float32).eval()
     processor = Blip2Processor.from_pretrained(folder("blip2"))
-    # Without either of these the model answers blindly and nothing is raised.
-    assert processor.num_query_tokens == model.config.num_query_tokens
-    assert model.config.image_token_index == processor.tokenizer.convert_tokens_to_ids("<image>")
+    choice = catalog.decide("blip2", hardware.detect(), models="embedded")
+    reader.check_image_tokens(model.config, processor, choice)
     asked = [(sample, question) for sample in SINGLE for question in sample.questions if question.kind == "what"]
     inputs = processor(images=[sample.image for sample, _ in asked], padding=True, padding_side="left",
                        text=[f"Question: {question.text} Answer:" for _, question in asked], return_tensors="pt")
@@ -125,3 +124,8 @@ def test_blip2_answers_what_it_sees():
     answers = processor.batch_decode(output[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
     right = sum(metrics.is_right(answer, question.answer) for answer, (_, question) in zip(answers, asked))
     assert right / len(asked) > 0.7
+    # With another number or token in either place it would answer blindly, and transformers would raise nothing.
+    for owner, name in ((processor, "num_query_tokens"), (model.config, "image_token_index")):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="fetch blip2"):
+            patch.setattr(owner, name, getattr(owner, name) + 1)
+            reader.check_image_tokens(model.config, processor, choice)
