@@ -65,10 +65,11 @@ lesson.save(figures.patch_view([picture.image for picture in pictures], pixel_va
 # %% [markdown]
 # ## Inside a tower: attention
 #
-# In each layer the tokens look at one another. Every head turns each token into a query, a key and a value, and takes
-# from the values as much as query and key agree: softmax(Q K^T / sqrt(d)) V, with d the width of a head (Vaswani et
-# al. 2017, section 3.2). Nothing in this knows the order of the tokens: shuffle them, and the results are shuffled
-# alike. Where a patch or a word stands must be added to it beforehand, as a learned vector for each position.
+# In each layer the tokens look at one another. Every head gives each token a query, a key and a value; its result is
+# the mean of all values, weighted by how well its query agrees with their keys: softmax(Q K^T / sqrt(d)) V, with d the
+# width of a head (Vaswani et al. 2017, section 3.2). The formula does not know the order of the tokens: shuffle them,
+# and the results are shuffled alike. So a learned vector for each position is added before the first layer. (The text
+# tower also hides from each word those that come after it.)
 
 
 # %%
@@ -211,26 +212,27 @@ assert abs(ours - output.loss.item()) < 1e-5
 lesson.record("contrastive_loss", {"written_out": ours, "model": output.loss.item()})
 
 # %% [markdown]
-# A step of training moves each picture along the gradient: towards its own text, as far as it does not find it yet,
-# and away from every other text, as far as it takes that for its own. With P the probabilities, by rows and by columns,
-# this pull is I - (P_rows + P_columns) / 2. So those learn most that are mistaken for one another. A model that knows
-# these pairs has nothing left to learn from them: the pull is shown at the scale that training begins with, 1/0.07.
+# Training moves each picture's embedding against the gradient: towards its own text by the probability that is still
+# missing, away from every other by the probability that picture and text wrongly give each other. With I the identity
+# matrix and P the softmax along rows or columns, I - (P_rows + P_columns) / 2 weighs the texts; times scale / batch,
+# that is minus the gradient. So those learn most that are mistaken for one another. A model that knows these pairs has
+# hardly anything left to learn from them: the pull is shown at the scale that training begins with, 1 / 0.07.
 
 # %%
-scale = 1 / 0.07
-logits = scale * output.image_embeds @ output.text_embeds.T
+first_scale = 1 / 0.07
+logits = first_scale * output.image_embeds @ output.text_embeds.T
 pull = torch.eye(len(pairs), device=choice.device) - (logits.softmax(1) + logits.softmax(0)) / 2  # (pictures, texts)
 embeddings = output.image_embeds.clone().requires_grad_()
-gradient, = torch.autograd.grad(contrastive_loss(embeddings, output.text_embeds, scale), embeddings)
-difference = (gradient + scale / len(pairs) * pull @ output.text_embeds).abs().max().item()
-hardest, other = divmod(int(pull.argmin()), len(pairs))
-print(f"   The pull written out is the gradient, to {difference:.1e}. Pushed apart hardest: {pairs[hardest].name} and "
-      f"{pairs[other].caption!r}")
+gradient, = torch.autograd.grad(contrastive_loss(embeddings, output.text_embeds, first_scale), embeddings)
+difference = (gradient + first_scale / len(pairs) * pull @ output.text_embeds).abs().max().item()
+few, shown = pairs[:8], pull[:8, :8]
+hardest, other = divmod(int(shown.argmin()), len(few))
+print(f"   The pull written out is minus the gradient, to {difference:.1e}. Of the first {len(few)}, pushed apart "
+      f"hardest: {pairs[hardest].name} and {pairs[other].caption!r}")
 assert difference < 1e-4
 lesson.record("hardest_negative", {"picture": pairs[hardest].name, "text": pairs[other].caption})
-few = pairs[:8]
 lesson.save(figures.similarity_heatmap(
-    pull[:8, :8].cpu().numpy().round(2) + 0.0, [pair.image for pair in few], [pair.caption for pair in few],  # no -0.00
+    shown.cpu().numpy().round(2) + 0.0, [pair.image for pair in few], [pair.caption for pair in few],  # no -0.00
     f"Pushed apart hardest: {pairs[hardest].name} and {pairs[other].caption!r}", label="pull; below 0: push"), "pull")
 
 # %% [markdown]
@@ -253,10 +255,10 @@ lesson.save(figures.two_clouds(output.image_embeds.cpu().numpy(), output.text_em
 # %% [markdown]
 # ## Where it looks for a word
 #
-# In the last layer the class token gathers from the patches what becomes the embedding. Each of these attention
-# weights, times the gradient of the cosine with respect to it, tells how much that patch speaks for the word
-# (as in Grad-CAM, Selvaraju et al. 2017). The gallery's pictures of two things put it to the test: is more of the map
-# on the side where the thing is?
+# The class token becomes the embedding, and in the last layer it looks at the patches once more. An attention weight
+# times the gradient of the cosine with respect to it, where that is positive, tells how much this patch (which has
+# itself looked around by then) speaks for the word (one layer of what Chefer et al. do, 2021). The gallery's pictures
+# of two things put it to the test: is more of the map on the side where the thing is?
 
 
 # %%
@@ -278,16 +280,17 @@ model.set_attn_implementation("eager")  # the fused kernels do not give their at
 two = [sample for sample in gallery if len(sample.objects) == 2]
 names = [[article(thing["noun"]) for thing in sample.objects] for sample in two]
 maps = [relevance(sample.image, words) for sample, words in zip(two, names)]
-middle = maps[0][0].shape[1] // 2
-found = [bool(side(place[:, :middle].sum(), place[:, -middle:].sum()))
-         for left, right in maps for side, place in ((torch.gt, left), (torch.lt, right))]
+half = maps[0][0].shape[1] // 2
+leaning = [[place[:, :half].sum() - place[:, -half:].sum() for place in row] for row in maps]  # above 0: to the left
+found = [bool(rightly) for left, right in leaning for rightly in (left > 0, right < 0)]
 finding = f"{sum(found)} of {len(found)} maps lie on the side of the thing"
-print(f"   {finding}.")
+print(f"   In the gallery {finding}.")
 lesson.record("on_the_right_side", sum(found) / len(found))
 shown = [sample.image for sample in two[:4]]
 if options.texts or options.image or options.images:
     shown, names = [picture.image for picture in pictures], [texts[:4]] * len(pictures)
-    maps, finding = [relevance(image, texts[:4]) for image in shown], "Where the model looks for each text"
+    maps = [relevance(image, texts[:4]) for image in shown]
+    finding = f"Where it looks for the first {len(names[0])} texts, be they there or not"
 lesson.save(figures.map_rows(shown, [[place.numpy() for place in row] for row in maps], names, finding), "where")
 lesson.finish()
 
@@ -298,7 +301,7 @@ lesson.finish()
 # - The cosine of a match depends on the model; only the order among candidates means anything.
 # - The loss is classification over the batch, in both directions: a bigger batch is a harder exam. Its gradient goes
 #   to the pairs that are mistaken for one another.
-# - Attention does not know where a token stands, until its position is added to it.
+# - Attention by itself does not know where a token stands: its position is added beforehand.
 #
 # ## Exercises
 #

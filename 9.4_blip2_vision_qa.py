@@ -47,8 +47,7 @@ with blip2.loading() as settings:
 model, processor = model.to(blip2.device).eval(), Blip2Processor.from_pretrained(blip2.path)
 processor.tokenizer.padding_side = "left"  # a prompt goes on at its right end, so short ones are filled up at the left
 
-# The processor begins each prompt with as many <image> tokens as there are queries, and the model puts what it sees
-# in their place. If the two do not agree on that token, it answers without looking, and nothing is raised.
+# What the model sees takes the place of <image> tokens in the prompt: without them it answers, and does not look.
 reader.check_image_tokens(model.config, processor, blip2)
 BATCH, NEW_TOKENS = blip2.batch_size(16), 24  # fewer pictures a batch where memory is short
 

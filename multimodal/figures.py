@@ -109,11 +109,11 @@ def confusion_matrix(answers: list[int], said: list[int], classes: list[str], ti
     """How often each class (down) was taken for each class (across): numbers of `classes`, one of each a picture."""
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (answers, said), 1)
-    figure, axes = plt.subplots(figsize=(0.6 * len(classes) + 2.6, 0.5 * len(classes) + 2.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(0.38 * len(classes) + 2.4, 0.32 * len(classes) + 2.2), layout="constrained")
     sns.heatmap(counts, ax=axes, cmap="Blues", annot=np.where(counts, counts.astype(str), ""), fmt="", linewidths=0.5,
                 linecolor="0.9", cbar=False, xticklabels=classes, yticklabels=classes)
     axes.set_xticklabels(classes, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set(xlabel="said", ylabel="right")
+    axes.set(xlabel="said", ylabel="true")
     give_title(figure, title)
     return figure
 

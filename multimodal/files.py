@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Where to write what then takes the place of `file` in one step; what stood there stays if the writing fails.
+    """A path to write to, which then replaces `file` in one step; if the writing fails, the old file stays.
 
     Example:
         >>> with replacing(Path("results.json")) as part:

@@ -58,8 +58,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if out_of_memory(error):
         return ("There is not enough memory for this model: close other programs, or run the small one with "
                 "--models embedded."), 1
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror or error}.", 1
+    if isinstance(error, OSError) and error.filename is not None:  # where one was to replace another, of that
+        return f"{error.filename2 or error.filename}: {error.strerror or error}.", 1
     return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
 
 
