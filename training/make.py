@@ -58,7 +58,7 @@ def main() -> None:
         share = 1 if bf16_is_fast() else SLOW_SHARE
         if share < 1:
             print(f"This CPU is not fast in bf16: each training run has {share:.0%} of its steps, for which two cores "
-                  "need about six hours. --share 1 trains in full.", flush=True)
+                  "need four to six hours. --share 1 trains in full.", flush=True)
     elif not 0 < share <= 10:
         parser.error("--share must be above 0 and at most 10")
     run(dict.fromkeys(STEPS, ""), {"TRAINING_SHARE": str(share)})
