@@ -114,7 +114,7 @@ def _title(path: Path) -> str:
 def _plain(value):
     """Nested results with dictionaries in the place of `metrics.Share`s."""
     if isinstance(value, metrics.Share):
-        return {"value": value.value, "low": value.low, "high": value.high, "count": value.count}
+        return {"value": float(value), "low": value.low, "high": value.high, "count": value.count}
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
