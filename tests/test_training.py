@@ -13,23 +13,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from multimodal import images
-from training import (
-    backgrounds,
-    captions,
-    cards,
-    clip,
-    evaluate,
-    language,
-    loop,
-    make,
-    opt,
-    pictures,
-    questions,
-    wordings,
-)
-from training.language import Group, Scene
+from toyworld import backgrounds, language, synonyms
+from toyworld.language import Group, Scene
+from toyworld.nouns import NOUNS
+from training import captions, cards, clip, evaluate, loop, make, opt, pictures, questions, wordings
 from training.scenes import RECORD, decode, encode
-from training.sprites import NOUNS
 
 
 def scenes(count: int, groups: int | None = None) -> list[Scene]:
@@ -299,7 +287,7 @@ def test_what_is_beside_and_what_is_of_a_colour(chinese):
 @pytest.mark.parametrize("chinese", [False, True])
 def test_another_word_means_nothing_else_in_the_scene(chinese):
     nouns = {noun.english: noun.chinese if chinese else noun.english for noun in NOUNS}
-    names, kinds = wordings.NAMES_CHINESE if chinese else wordings.NAMES, language.CAPTION_KINDS[chinese]
+    names, kinds = synonyms.NAMES_CHINESE if chinese else synonyms.NAMES, language.CAPTION_KINDS[chinese]
     words = [word for several in names.values() for word in several] + list(kinds)
     assert len(set(words)) == len(words) and not set(words) & set(nouns.values())
     assert set(names) <= set(nouns) and set().union(*kinds.values()) <= set(nouns)
@@ -324,7 +312,7 @@ def test_a_caption_that_says_boat_may_fit_a_canoe():
 
 @pytest.mark.parametrize("chinese", [False, True])
 def test_a_caption_of_the_light_tells_it(chinese):
-    rng, lights = np.random.default_rng(10), wordings.IN_LIGHT[chinese]
+    rng, lights = np.random.default_rng(10), synonyms.IN_LIGHT[chinese]
     vary = captions.vary_caption_chinese if chinese else captions.vary_caption
     seen = set()
     for scene in scenes(300):
@@ -339,7 +327,7 @@ def test_a_caption_of_the_light_tells_it(chinese):
             seen.add(text)
         if scene.place in ("night", "sunset"):  # where the light is all that there is, no place is said
             assert not any(place in text for text in texts for place in (
-                *wordings.PLACES["plain"], *wordings.PLACES_CHINESE["plain"], "背景", "background"))
+                *synonyms.PLACES["plain"], *synonyms.PLACES_CHINESE["plain"], "背景", "background"))
     assert len(seen) > 200
 
 

@@ -21,12 +21,15 @@ from transformers import (
     BlipVisionConfig,
 )
 
+from toyworld.language import caption, caption_chinese
+from toyworld.render import PICTURE_SIZE
+
+from .captions import CHINESE_PREFIX
 from .clip import VISION, Heads, trained
-from .language import CHINESE_PREFIX, caption, caption_chinese
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .pictures import Pool
 from .questions import dialogue
-from .scenes import PICTURE_SIZE, decode
+from .scenes import decode
 from .sprites import CACHE
 from .vision import tower_weights
 

@@ -29,14 +29,16 @@ from transformers import (
     OPTForCausalLM,
 )
 
+from toyworld.language import Scene, describe
+from toyworld.render import PICTURE_SIZE
+
 from .captions import falsify
 from .clip import VISION
-from .language import Scene, describe
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .opt import CHINESE, document, encode, halves, said_in_turn
 from .pictures import Pool, normalise
 from .questions import questions
-from .scenes import PICTURE_SIZE, decode
+from .scenes import decode
 from .sprites import CACHE
 from .wordings import NO_CHINESE
 

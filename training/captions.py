@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import wordings
-from .backgrounds import LIGHTS, OUTDOOR
-from .language import (
+from toyworld import synonyms
+from toyworld.backgrounds import LIGHTS, OUTDOOR
+from toyworld.language import (
     CAPTION_KINDS,
     COLOURS,
     LIGHTS_CHINESE,
@@ -23,19 +23,23 @@ from .language import (
     by_another_word,
     colour_is_worth_saying,
     colour_word,
-    draw,
     join,
     join_chinese,
     light_of,
     or_alike,
     phrase,
     phrase_chinese,
+    pick,
     side_fields,
     subject,
     where,
     where_chinese,
 )
-from .sprites import NOUNS
+from toyworld.nouns import NOUNS
+
+from . import wordings
+
+CHINESE_PREFIX = "一张照片："  # a caption that begins so goes on in Chinese
 
 # In what respect a false caption is false, and how often; "order": the first and the last group have changed places.
 FALSIFICATIONS = {"order": 0.25, "count": 0.15, "object": 0.22, "place": 0.08, "light": 0.08, "colour": 0.3}
@@ -99,7 +103,7 @@ def vary_caption_chinese(scene: Scene, rng: np.random.Generator, complete: bool 
     place = where_chinese(scene, rng, lit)
     chance = rng.random()
     if not lit and chance < 0.5 and scene.place in LIGHTS_CHINESE:
-        words_for_it = wordings.IN_LIGHT[True][scene.place]
+        words_for_it = synonyms.IN_LIGHT[True][scene.place]
         place = words_for_it[int(2 * chance * len(words_for_it))]
     said = rng.random() < placed and (placed == 1 or scene.place != "plain" or rng.random() < 0.4)
     return _finish_chinese(words, sentence, place if said else "", rng)
@@ -216,16 +220,16 @@ def place_caption(scene: Scene, rng: np.random.Generator, chinese: bool) -> str:
     if chinese:
         light, place = LIGHTS_CHINESE[scene.light], PLACES_CHINESE[scene.place]
         if light and rng.random() < 0.5:
-            light = str(rng.choice(wordings.IN_LIGHT[True][scene.light]))
+            light = str(rng.choice(synonyms.IN_LIGHT[True][scene.light]))
         if by_light or (scene.place in LIGHTS_CHINESE and rng.random() < 0.5):
             spot = thing = light or LIGHTS_CHINESE[scene.place]
         else:  # Without its last character, 里, 上 or 下, a place is a thing: 沙滩上 is on the beach, 沙滩 the beach.
-            usual, place = place, or_alike(place, wordings.PLACES_CHINESE[scene.place], rng)
+            usual, place = place, or_alike(place, synonyms.PLACES_CHINESE[scene.place], rng)
             thing = (place if len(place) > 2 else usual)[:-1]  # 水 of 水里 would say too little
             spot, thing = light + place, (light and f"{light}的") + thing
         return str(rng.choice([spot, f"在{spot}", thing, f"{spot}的照片", f"{thing}的图片", f"{spot}拍的照片",
                                f"在{spot}拍的照片"]))
-    spot = str(rng.choice(wordings.IN_LIGHT[False][scene.light])) if by_light else where(scene, rng)
+    spot = str(rng.choice(synonyms.IN_LIGHT[False][scene.light])) if by_light else where(scene, rng)
     thing = spot.partition(" ")[2]  # "the beach at sunset", "a plain background", "night"
     said = [spot, thing, f"a picture {spot}", f"a photo {spot}", f"a picture taken {spot}", f"a photo taken {spot}"]
     if not by_light and not spot.startswith("at "):
@@ -242,7 +246,7 @@ def falsify(scene: Scene, rng: np.random.Generator, how: str | None = None) -> S
     Returns None where the group that was drawn cannot differ in that respect, as one alone cannot change places.
     """
     groups = list(scene.groups)
-    how = how or draw(FALSIFICATIONS, rng)
+    how = how or pick(FALSIFICATIONS, rng)
     i = int(rng.integers(len(groups)))
     if how == "order":
         if len(groups) == 1:

@@ -30,7 +30,11 @@ from transformers import (
     CLIPVisionModel,
 )
 
-from . import backgrounds
+from toyworld import backgrounds
+from toyworld.language import CAPTION_KINDS, COLOURS, Group, Scene, by_another_word, pick
+from toyworld.nouns import NOUNS
+from toyworld.render import PICTURE_SIZE
+
 from .captions import (
     FALSIFICATIONS,
     falsify,
@@ -41,11 +45,10 @@ from .captions import (
     vary_caption_chinese,
     with_colours_to_say,
 )
-from .language import CAPTION_KINDS, COLOURS, Group, Scene, by_another_word, draw
 from .loop import CHECKPOINTS, Run, draw_losses, mixed_precision, save_half, speed_up
 from .pictures import Pool
-from .scenes import NO_NOUN, PATCHES, PICTURE_SIZE, decode
-from .sprites import CACHE, NOUNS
+from .scenes import NO_NOUN, PATCHES, decode
+from .sprites import CACHE
 
 WIDTH = 256
 # 7 x 7 patches and the class token: as many tokens as the real CLIP ViT-B/32 has.
@@ -220,7 +223,7 @@ def caption_pair(scene: Scene, rng: np.random.Generator, chinese: float, placed:
             false = replace(false, light="sunset" if false.light == "night" else "night")
         return place_caption(scene, rng, in_chinese), place_caption(false, rng, in_chinese), scene, false
     scene = in_other_words(with_colours_to_say(scene, rng), rng, in_chinese)
-    while (false := falsify(scene, rng, how := draw(FALSIFICATIONS, rng))) is None:
+    while (false := falsify(scene, rng, how := pick(FALSIFICATIONS, rng))) is None:
         pass
     # Another word for what is false, too, but none that may be true, as "a boat" is where there is a ship and no canoe.
     there = {group.noun for group in scene.groups}

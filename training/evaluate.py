@@ -26,14 +26,33 @@ from transformers import (
     CLIPProcessor,
 )
 
-from multimodal import world
 from multimodal.images import gallery
 from multimodal.metrics import is_right, ranks
-from multimodal.words import article, names_noun
+from multimodal.out_of_domain import distances
+from multimodal.words import names_noun
+from toyworld.backgrounds import PLACES
+from toyworld.language import (
+    CAPTION_KINDS,
+    COLOURS,
+    COLOURS_CHINESE,
+    LIGHTS_CHINESE,
+    PLACE_PHRASES,
+    PLACES_CHINESE,
+    Group,
+    Scene,
+    article,
+    by_another_word,
+    caption,
+    caption_chinese,
+    phrase,
+    phrase_chinese,
+    plural,
+)
+from toyworld.nouns import NOUNS
 
 from . import sprites
-from .backgrounds import PLACES
 from .captions import (
+    CHINESE_PREFIX,
     FALSIFICATIONS,
     falsify,
     in_order,
@@ -42,27 +61,9 @@ from .captions import (
     vary_caption_chinese,
     with_colours_to_say,
 )
-from .language import (
-    CAPTION_KINDS,
-    CHINESE_PREFIX,
-    COLOURS,
-    COLOURS_CHINESE,
-    LIGHTS_CHINESE,
-    PLACE_PHRASES,
-    PLACES_CHINESE,
-    Group,
-    Scene,
-    by_another_word,
-    caption,
-    caption_chinese,
-    phrase,
-    phrase_chinese,
-    plural,
-)
 from .loop import CHECKPOINTS, cpu_name
 from .questions import QUESTION_KINDS, Question, questions
 from .scenes import draw_plain
-from .sprites import NOUNS
 from .wordings import NO_CHINESE
 from .world import photographs
 
@@ -178,8 +179,8 @@ def evaluate_clip(table: Table, count: int) -> None:
     score_typed_captions(table, clip)
     for name, styles in (("in all styles of training", sprites.SEEN), ("in the style held out", sprites.HELD_OUT)):
         pictures, _ = draw_plain(styles, count, SEED + 4)
-        table.add(f"a scene {name} is flagged as out of domain", (world.distances(pictures, folder) > 1).numpy())
-    table.add("a photograph is flagged as out of domain", (world.distances(photographs(), folder) > 1).numpy())
+        table.add(f"a scene {name} is flagged as out of domain", (distances(pictures, folder) > 1).numpy())
+    table.add("a photograph is flagged as out of domain", (distances(photographs(), folder) > 1).numpy())
     table.add_time("one picture encoded", lambda: clip.see(pictures[:1]), aim="under 10 ms")
 
 

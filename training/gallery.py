@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from . import backgrounds, language, scenes, sprites, wordings
-from .language import COLOURS, Group, Scene
+from toyworld import backgrounds, language, render
+from toyworld.language import COLOURS, Group, Scene
+from toyworld.nouns import NOUNS
+
+from . import sprites, wordings
 from .questions import QUESTION_KINDS, Question, questions
 
 FOLDER = Path(__file__).parent.parent / "multimodal" / "gallery"
@@ -21,7 +24,7 @@ SIZE = 512
 CANVAS = 2 * SIZE  # painted twice as large, then reduced: edges come out smooth
 
 # Style, place, light, seed of the background, and the objects from left to right. A colour is said only
-# where `scenes.name_colour` finds it on the drawing; colourable nouns are painted if they do not have it.
+# where `render.name_colour` finds it on the drawing; colourable nouns are painted if they do not have it.
 LIST = """
 noto        snow   day     3  dog
 fluent-3d   room   day     25 cat
@@ -108,12 +111,12 @@ SIZES = {"mouse": 0.62, "bee": 0.6, "carrot": 0.72, "croissant": 0.9, "butterfly
          "motorcycle": 0.85, "bicycle": 0.85, "soccer ball": 0.7, "dinosaur": 1.15, "pencil": 0.85, "glasses": 0.85,
          "whale": 1.15, "ship": 1.15, "sailboat": 1.1, "rabbit": 0.9, "cat": 0.95, "planet": 0.85, "banana": 0.9,
          "cheese": 0.7, "fire": 0.8, "strawberry": 0.9, "candle": 0.85, "parrot": 0.75, "cup of coffee": 1.05}
-FLIES = scenes.FLYING - {"owl", "parrot"}  # these two perch here
+FLIES = render.FLYING - {"owl", "parrot"}  # these two perch here
 
 
 def read_list() -> list[tuple[Scene, str, int]]:
     """The scenes of `LIST`, each with its style and the seed of its background."""
-    listed, nouns = [], [noun.english for noun in sprites.NOUNS]
+    listed, nouns = [], [noun.english for noun in NOUNS]
     for line in filter(None, LIST.splitlines()):
         style, place, light, seed, things = line.split(maxsplit=4)
         groups = []
@@ -128,11 +131,11 @@ def read_list() -> list[tuple[Scene, str, int]]:
 
 def drawing_of(group: Group, style: str) -> Image.Image:
     """The group's pictogram, RGBA, cropped to its outline, in the colour that the group claims."""
-    noun = sprites.NOUNS[group.noun]
+    noun = NOUNS[group.noun]
     small, large = (np.asarray(sprites.render(noun, style, size)) for size in (sprites.SPRITE_SIZE, CANVAS))
-    if group.colour is not None and scenes.name_colour(small) != group.colour:
-        small, large = (scenes.paint_sprite(sprite, COLOURS[group.colour]) for sprite in (small, large))
-        if scenes.name_colour(small) != group.colour or group.name not in language.COLOURABLE:
+    if group.colour is not None and render.name_colour(small) != group.colour:
+        small, large = (render.paint_sprite(sprite, COLOURS[group.colour]) for sprite in (small, large))
+        if render.name_colour(small) != group.colour or group.name not in language.COLOURABLE:
             raise ValueError(f"{group.name} in {style} cannot be painted {COLOURS[group.colour]}")
     drawing = Image.fromarray(large)
     return drawing.crop(drawing.getbbox())

@@ -14,7 +14,9 @@ import torch
 from torch import nn
 from transformers import GPT2Tokenizer, OPTConfig, OPTForCausalLM
 
-from .language import CHINESE_PREFIX, Scene, caption, caption_chinese, describe
+from toyworld.language import Scene, caption, caption_chinese, describe
+
+from .captions import CHINESE_PREFIX
 from .loop import Run, mixed_precision
 from .pictures import Pool, shares
 from .questions import Question, ask_to_describe, dialogue

@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from multimodal.words import article
-
-from . import wordings
-from .language import (
+from toyworld import synonyms
+from toyworld.language import (
     CAPTION_KINDS,
     COLOURS,
     LOOKALIKES,
@@ -22,24 +20,27 @@ from .language import (
     Group,
     Scene,
     absent_noun,
+    article,
     by_another_word,
     caption,
     caption_chinese,
     colour_word,
-    draw,
     join,
     join_chinese,
     light_of,
     number_word,
     phrase,
     phrase_chinese,
+    pick,
     plural,
     side_fields,
     subject,
     where,
     where_chinese,
 )
-from .sprites import NOUNS
+from toyworld.nouns import NOUNS
+
+from . import wordings
 
 QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "either/or", "yes/no")
 LIGHT_NAMES = {"day": ("day", "白天"), "night": ("night", "夜晚"), "sunset": ("sunset", "日落时分")}
@@ -50,8 +51,8 @@ OF_KIND = {kind: frozenset(({
     "food": CAPTION_KINDS[False]["piece of food"], "tool": ("hammer", "scissors"), "toy": ("teddy bear",),
     "tree": ("tree", "pine tree", "palm tree"), "clothing": ("shirt", "dress", "jeans"),
     "pet": ("cat", "dog", "rabbit"),
-} | CAPTION_KINDS[False])[kind]) for kind in wordings.ASKED_KINDS}
-ALIKE = {kind: nouns.union(wordings.DOUBTFUL.get(kind, ())) for kind, nouns in OF_KIND.items()}
+} | CAPTION_KINDS[False])[kind]) for kind in synonyms.ASKED_KINDS}
+ALIKE = {kind: nouns.union(synonyms.DOUBTFUL.get(kind, ())) for kind, nouns in OF_KIND.items()}
 
 
 # Nobody asks whether a cat is at night or on a plain background.
@@ -104,7 +105,7 @@ class Wording:
     def another(self, group: Group) -> Group:
         """A group by another word, perhaps, that means nothing else in the scene."""
         return by_another_word(group, self.rng, self.chinese, self.scene.groups,
-                               kinds=wordings.KINDS_CHINESE if self.chinese else wordings.KINDS)
+                               kinds=synonyms.KINDS_CHINESE if self.chinese else synonyms.KINDS)
 
     def name(self, group: Group) -> str:
         """What follows "the", by another word perhaps: "dogs", 小狗."""
@@ -194,7 +195,7 @@ def _kinds(group: Group, beside: tuple[Group, ...] = ()) -> list[str]:
 def _of_kind(group: Group, kinds: list[str], say: Wording) -> dict[str, str]:
     """The fields of a question for a group by one of its kinds."""
     kind = str(say.rng.choice(kinds))
-    many, in_chinese, measure = wordings.ASKED_KINDS[kind]
+    many, in_chinese, measure = synonyms.ASKED_KINDS[kind]
     several = group.count > 1 and many is not None
     return {"kind": in_chinese if say.chinese else many if several else kind, "are": "are" if several else "is",
             "measure_of_kind": measure}
@@ -240,11 +241,11 @@ def _ask_how_many(scene: Scene, group: Group, say: Wording) -> Question:
     if form < 0.2:
         total = sum(g.count for g in scene.groups)
         return Question("how many", say("total"), f"{NUMBERS_CHINESE[total]}个" if say.chinese else NUMBERS[total])
-    kinds = [kind for kind in _kinds(group) if wordings.ASKED_KINDS[kind][0] and not any(
+    kinds = [kind for kind in _kinds(group) if synonyms.ASKED_KINDS[kind][0] and not any(
         g.name in ALIKE[kind] - OF_KIND[kind] or g.name in MEASURED for g in scene.groups)]
     if form < 0.4 and kinds:
         kind = str(rng.choice(kinds))
-        many, thing, measure = wordings.ASKED_KINDS[kind]
+        many, thing, measure = synonyms.ASKED_KINDS[kind]
         total = sum(g.count for g in scene.groups if g.name in OF_KIND[kind])
         return Question("how many", say("count", many=many, thing=thing, measure=measure),
                         NUMBERS_CHINESE[total] + measure if say.chinese else NUMBERS[total])
@@ -263,7 +264,7 @@ def _ask_yes_no(scene: Scene, group: Group, say: Wording) -> Question:
     """A question of one of the forms that the scene allows, to be affirmed half of the time."""
     truth = bool(say.rng.random() < 0.5)
     countable = group.name not in MEASURED
-    ask = draw({
+    ask = pick({
         _is_there: 0.45,
         _is_colour: 0.15 * (group.colour is not None),
         _is_count: 0.15 * countable,
@@ -369,7 +370,7 @@ def _is_place(scene: Scene, group: Group, truth: bool, say: Wording) -> Question
 def _is_light(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
     light = light_of(scene)
     asked = light if truth else str(say.rng.choice([which for which in LIGHT_NAMES if which != light]))
-    words = (LIGHT_NAMES[asked][say.chinese], *wordings.LIGHTS[say.chinese][asked])
+    words = (LIGHT_NAMES[asked][say.chinese], *synonyms.LIGHTS[say.chinese][asked])
     return _yes_or_no(say("is light", group, light=str(say.rng.choice(words))), truth, say)
 
 
@@ -393,7 +394,7 @@ def _is_category(scene: Scene, group: Group, truth: bool, say: Wording) -> Quest
     usual = {"animal", "vehicle", "food"} if rng.random() < 0.4 else set()
     asked = shown if truth else missing
     kind = str(rng.choice(sorted(asked & usual or asked)))
-    many, in_chinese, _ = wordings.ASKED_KINDS[kind]
+    many, in_chinese, _ = synonyms.ASKED_KINDS[kind]
     several = many is not None and rng.random() < 0.6
     in_english = str(rng.choice((many, f"any {many}"))) if several else article(kind) if many else f"any {kind}"
     return _yes_or_no(say("is category", kind=in_chinese if say.chinese else in_english,
@@ -407,7 +408,7 @@ def _kind_is(scene: Scene, group: Group, truth: bool, say: Wording) -> Question:
     others = [noun for noun, names in enumerate(NOUNS) if names.english in OF_KIND[kind] - alike]
     if not truth and others:
         group = Group(int(say.rng.choice(others)), 1)
-    fields = {"kind": wordings.ASKED_KINDS[kind][1] if say.chinese else kind}
+    fields = {"kind": synonyms.ASKED_KINDS[kind][1] if say.chinese else kind}
     return _yes_or_no(say("kind is", group, **fields), truth or not others, say)
 
 
@@ -416,7 +417,7 @@ def _backgrounds(scene: Scene, chinese: bool) -> tuple[list[str], list[str]]:
     doubtful = {"beach": {"sea", "desert"}, "sea": {"beach"}, "desert": {"beach"}, "road": {"grass"}}.get(
         scene.place, set())
     doubtful |= {"night", "sunset"} if scene.light != "day" else set()
-    table = wordings.BACKGROUNDS[chinese]
+    table = synonyms.BACKGROUNDS[chinese]
     return list(table[scene.place]), [
         word for place, words in table.items() if place not in doubtful | {scene.place} for word in words]
 
@@ -428,7 +429,7 @@ def _ask_either_or(scene: Scene, group: Group, say: Wording) -> Question:
     forms = {"colour": 0.3 * (group.colour is not None), "thing": 0.3 * (group.count == 1), "number": 0.15 * (
         group.name not in MEASURED), "light": 0.1 * bool(light), "place": 0.2 * (
         scene.place != "plain"), "on side": 0.1 * (len(scene.groups) > 1)}
-    form = draw(forms, rng)
+    form = pick(forms, rng)
     asked, fields = say.another(group), {}
     if form == "colour":
         others = rng.permutation([c for c in range(len(COLOURS)) if c != group.colour])
@@ -447,7 +448,7 @@ def _ask_either_or(scene: Scene, group: Group, say: Wording) -> Question:
         answers = [number_word(replace(group, count=count), chinese) for count in counts]
     elif form == "light":
         others = rng.permutation([which for which in LIGHT_NAMES if which != light])
-        answers = [str(rng.choice((LIGHT_NAMES[which][chinese], *wordings.LIGHTS[chinese][which])))
+        answers = [str(rng.choice((LIGHT_NAMES[which][chinese], *synonyms.LIGHTS[chinese][which])))
                    for which in (light, *others[:1 + (rng.random() < 0.3)])]
     elif form == "on side":
         there = int(rng.integers(2))

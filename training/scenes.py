@@ -12,55 +12,17 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 from scipy import ndimage
 
-from . import backgrounds, sprites
-from .language import COLOURABLE, MEASURED, Group, Scene
-from .sprites import NOUNS
+from toyworld import backgrounds
+from toyworld.language import COLOURABLE, MEASURED, Group, Scene
+from toyworld.nouns import NOUNS
+from toyworld.render import PAINTS, PICTURE_SIZE, name_colour, paint_sprite, place_sprites
 
-PICTURE_SIZE = 112  # 7 x 7 patches of 16 pixels: as many patches as CLIP ViT-B/32 cuts from 224 pixels
-PATCHES = 7
+from . import sprites
+
+PATCHES = 7  # in a row and in a column, of 16 pixels
 NO_NOUN = len(NOUNS)
 # How often a scene holds so many groups of so many: ((1,), 0.42) is one object alone.
 LAYOUTS = (((1,), 0.42), ((2,), 0.11), ((3,), 0.09), ((1, 1), 0.2), ((1, 2), 0.05), ((2, 1), 0.05), ((1, 1, 1), 0.08))
-# Hue in degrees, and factors on saturation and brightness, that paint a drawing in a named colour.
-PAINTS = {"red": (0, 1.3, 1.0), "orange": (28, 1.3, 1.05), "yellow": (51, 1.3, 1.15), "green": (125, 1.0, 0.9),
-          "blue": (215, 1.1, 1.0), "purple": (275, 0.9, 0.9), "pink": (330, 0.6, 1.15), "black": (0, 0.1, 0.3),
-          "white": (0, 0.06, 1.6)}
-FLYING = frozenset(("bat", "owl", "eagle", "parrot", "butterfly", "bee", "airplane", "helicopter", "rocket",
-                    "parachute", "sun", "moon", "star", "cloud", "rainbow", "planet", "balloon", "kite"))
-
-
-def paint_sprite(sprite: np.ndarray, colour: str) -> np.ndarray:
-    """Repaint the coloured parts of an RGBA sprite; what is black, white or grey stays (tyres, windows)."""
-    hue, saturation, brightness = PAINTS[colour]
-    hsv = np.asarray(Image.fromarray(sprite[..., :3]).convert("HSV")).astype(np.float32)
-    coloured = (hsv[..., 1] > 60) & (hsv[..., 2] > 50)
-    painted = np.stack([np.full(hsv.shape[:2], hue * 255 / 360, np.float32),
-                        np.clip(hsv[..., 1] * saturation, 0, 255), np.clip(hsv[..., 2] * brightness, 0, 255)], -1)
-    rgb = np.where(coloured[..., None], painted, hsv).astype(np.uint8)
-    return np.dstack([np.asarray(Image.fromarray(rgb, "HSV").convert("RGB")), sprite[..., 3]])
-
-
-def name_colour(sprite: np.ndarray) -> int | None:
-    """The index in `language.COLOURS` of the colour that covers most of an RGBA sprite, None if none does.
-
-    Shades are named by hue, saturation and brightness; outlines and highlights count for little.
-    """
-    small = Image.fromarray(sprite).resize((24, 24), Image.Resampling.BOX)
-    alpha = np.asarray(small.getchannel("A"))
-    hue, saturation, value = (channel[alpha > 128].astype(int) for channel in
-                              np.moveaxis(np.asarray(small.convert("RGB").convert("HSV")), -1, 0))
-    if hue.size < 20:
-        return None
-    degrees = hue * 360 // 255
-    names = np.digitize(degrees, (14, 41, 66, 166, 256, 300, 345))  # red orange yellow green blue purple pink red
-    names = np.where(names == 7, 0, names)
-    names = np.where((names <= 1) & (value < 160) & (saturation > 60), 7, names)           # brown: a dark orange
-    names = np.where((names == 0) & (saturation < 130) & (value > 190), 6, names)          # pink: a pale red
-    names = np.where(saturation < 45, np.select([value < 80, value < 205], [9, 8], 10), names)  # black grey white
-    names = np.where(value < 55, 9, names)
-    counts = np.bincount(names, minlength=11)
-    best = int(counts.argmax())
-    return best if counts[best] >= 0.6 * counts.sum() else None
 
 
 class SceneMaker:
@@ -145,28 +107,14 @@ class SceneMaker:
         if rng.random() < 0.5:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         horizon = (horizon * 128 - y) / PICTURE_SIZE
-        count = len(objects)
-        coverage = np.zeros((count + 1, PATCHES, PATCHES), np.float32)
+        coverage = np.zeros((len(objects) + 1, PATCHES, PATCHES), np.float32)
         coverage[0] = 0.2  # a patch belongs to an object that covers more than a fifth of it
-        slot = 1 / count
-        scale = rng.uniform(0.42, 0.86) if count == 1 else slot * rng.uniform(0.8, 1.12)
-        flip = rng.random() < 0.5
-        for i, (noun, sprite) in enumerate(objects):
-            side = max(14, int(PICTURE_SIZE * scale * rng.uniform(0.9, 1.1)))
-            drawing = Image.fromarray(sprite).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
-            if flip:
-                drawing = drawing.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            if rng.random() < 0.5:
-                drawing = drawing.rotate(rng.normal(0, 10 if self.augment else 7), Image.Resampling.BILINEAR)
-            centre = slot * (i + 0.5) + rng.normal(0, 0.05 if count == 1 else 0.02)
-            free = NOUNS[noun].english in FLYING or rng.random() < 0.35
-            foot = rng.uniform(0.35, 0.98) if free else rng.uniform(max(horizon + 0.12, 0.62), 0.97)
-            left = int(np.clip(centre * PICTURE_SIZE - side / 2, -0.06 * side, PICTURE_SIZE - 0.94 * side))
-            top = int(np.clip(foot * PICTURE_SIZE - side, -0.06 * side, PICTURE_SIZE - 0.94 * side))
+        placed = place_sprites(objects, horizon, rng, tilt=10 if self.augment else 7)
+        for i, (drawing, left, top) in enumerate(placed, 1):
             picture.paste(drawing, (left, top), drawing)
             mask = Image.new("L", (PICTURE_SIZE, PICTURE_SIZE))
             mask.paste(drawing.getchannel("A"), (left, top))
-            coverage[i + 1] = np.asarray(mask.resize((PATCHES, PATCHES), Image.Resampling.BOX)) / 255
+            coverage[i] = np.asarray(mask.resize((PATCHES, PATCHES), Image.Resampling.BOX)) / 255
         owners = np.array([NO_NOUN] + [noun for noun, _ in objects], np.uint8)
         return picture, owners[coverage.argmax(axis=0)]
 

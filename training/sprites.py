@@ -6,7 +6,6 @@ out is never seen in training: it measures how the models do on a style they do 
 """
 
 import base64
-import csv
 import io
 import json
 import os
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from toyworld.nouns import NOUNS, Noun
 
 # Everything that is made on the way is kept here; the pictogram sets, which are only fetched, in a folder inside.
 CACHE = Path(os.environ.get("TRAINING_CACHE", Path(__file__).parent / "cache"))
@@ -71,22 +72,6 @@ SETS = (
 STYLES = tuple(pictogram_set.style for pictogram_set in SETS)
 SEEN = tuple(i for i, pictogram_set in enumerate(SETS) if not pictogram_set.held_out)
 HELD_OUT = tuple(i for i, pictogram_set in enumerate(SETS) if pictogram_set.held_out)
-
-
-@dataclass(frozen=True)
-class Noun:
-    category: str
-    english: str
-    chinese: str
-    icon: str
-
-
-def _read_nouns() -> tuple[Noun, ...]:
-    with open(Path(__file__).parent / "nouns.tsv", encoding="utf-8") as lines:
-        return tuple(Noun(**row) for row in csv.DictReader(lines, delimiter="\t"))
-
-
-NOUNS = _read_nouns()
 
 
 def fetch() -> None:

@@ -1,7 +1,7 @@
 """A scene, and what its things and places are called, in English and Chinese.
 
-A scene is one to three groups of objects in a row, from left to right, in a place. Everything that `captions` and
-`questions` say follows from that description, so every caption is true and every answer is right by construction.
+A scene is one to three groups of things in a row, from left to right, in a place. Everything that captions and
+questions say follows from that description, so every caption is true and every answer is right by construction.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from multimodal.words import article
-
-from . import wordings
+from . import synonyms
 from .backgrounds import OUTDOOR
-from .sprites import NOUNS
+from .nouns import NOUNS
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "grey", "black", "white")
 COLOURS_CHINESE = ("红色", "橙色", "黄色", "绿色", "蓝色", "紫色", "粉色", "棕色", "灰色", "黑色", "白色")
-NUMBERS = ("zero", "one", "two", "three")
-NUMBERS_CHINESE = ("零", "一", "两", "三")
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NUMBERS_CHINESE = ("零", "一", "两", "三", "四", "五", "六", "七", "八", "九")  # as they stand before a measure word
 PLACE_PHRASES = {"snow": "in the snow", "beach": "on the beach", "grass": "on the grass", "night": "at night",
                  "sunset": "at sunset", "room": "in a room", "road": "on the road", "sea": "in the sea",
                  "desert": "in the desert", "plain": "on a plain background"}
@@ -29,7 +27,6 @@ PLACES_CHINESE = {"snow": "雪地里", "beach": "沙滩上", "grass": "草地上
 LIGHTS_CHINESE = {"day": "", "night": "夜晚", "sunset": "日落时分"}
 SIDES = {1: ("",), 2: ("left", "right"), 3: ("left", "middle", "right")}
 SIDES_CHINESE = {"left": "左边", "middle": "中间", "right": "右边"}
-CHINESE_PREFIX = "一张照片："  # a caption that begins so goes on in Chinese
 
 # Things whose colour is somebody's choice, so that it is worth saying: a red car, but not a green frog.
 COLOURABLE = frozenset((
@@ -84,21 +81,21 @@ _MEASURE_OF = {noun: measure for measure, nouns in SPECIAL_MEASURES_CHINESE.item
 
 
 def _of_category(category: str) -> tuple[str, ...]:
-    others = MISPLACED.union(wordings.KINDS["drink"])
+    others = MISPLACED.union(synonyms.KINDS["drink"])
     return tuple(noun.english for noun in NOUNS if noun.category == category and noun.english not in others)
 
 
 # Words that mean several nouns, in captions, and those nouns.
 CAPTION_KINDS = {
-    False: wordings.KINDS | wordings.CATEGORIES | {
+    False: synonyms.KINDS | synonyms.CATEGORIES | {
         "animal": _of_category("animal"), "vehicle": _of_category("vehicle"), "piece of food": _of_category("food")},
-    True: wordings.KINDS_CHINESE | wordings.CATEGORIES_CHINESE | {
+    True: synonyms.KINDS_CHINESE | synonyms.CATEGORIES_CHINESE | {
         "动物": _of_category("animal"), "交通工具": _of_category("vehicle"), "食物": _of_category("food")},
 }
-# Which nouns each of the other words of `wordings` can mean, if only to some.
-_MEANINGS = {word: frozenset((noun,)) for names in (wordings.NAMES, wordings.NAMES_CHINESE)
+# Which nouns each of the other words of `synonyms` can mean, if only to some.
+_MEANINGS = {word: frozenset((noun,)) for names in (synonyms.NAMES, synonyms.NAMES_CHINESE)
              for noun, words in names.items() for word in words}
-_MEANINGS |= {word: frozenset((*nouns, *wordings.DOUBTFUL.get(word, ())))
+_MEANINGS |= {word: frozenset((*nouns, *synonyms.DOUBTFUL.get(word, ())))
               for kinds in CAPTION_KINDS.values() for word, nouns in kinds.items()}
 
 
@@ -135,7 +132,7 @@ class Group:
     def measure(self) -> str:
         """The Chinese measure word: 只 for dogs, 辆 for cars."""
         usual = _MEASURE_OF.get(self.name, MEASURES_CHINESE.get(self.category, "个"))
-        return wordings.CATEGORY_MEASURES.get(self.called, usual)
+        return synonyms.CATEGORY_MEASURES.get(self.called, usual)
 
     @property
     def verb(self) -> str:
@@ -154,6 +151,11 @@ class Scene:
     groups: tuple[Group, ...]
     place: str
     light: str = "day"
+
+
+def article(words: str) -> str:
+    """The words with "a" or "an" before them: "an apple", "a red apple"."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def plural(noun: str) -> str:
@@ -180,7 +182,7 @@ def phrase(group: Group, with_colour: bool) -> str:
 def where(scene: Scene, rng: np.random.Generator | None = None, lit: bool = False) -> str:
     """"on the road at sunset": the answer to a question that begins with where; with `rng`, in one of many wordings,
     and with `lit`, the light in any case and perhaps nothing else: "on the road in daylight", "by night"."""
-    place = or_alike(PLACE_PHRASES[scene.place], wordings.PLACES[scene.place], rng)
+    place = or_alike(PLACE_PHRASES[scene.place], synonyms.PLACES[scene.place], rng)
     light = "" if scene.light == "day" else f"at {scene.light}"
     if rng is not None:
         place, light, _ = _in_light(scene, place, light, rng, lit, chinese=False)
@@ -199,7 +201,7 @@ def _in_light(scene: Scene, place: str, light: str, rng: np.random.Generator, li
     """The words for a scene's place, for its light, and a number; draws as many numbers for any scene."""
     chance, which, alone, between = rng.random(4)
     if lit or (light and chance < 0.4) or (scene.place in OUTDOOR and chance < 0.1):
-        words = wordings.IN_LIGHT[chinese][light_of(scene) or scene.light]
+        words = synonyms.IN_LIGHT[chinese][light_of(scene) or scene.light]
         light = words[int(which * len(words))]
     return "" if lit and (alone < 0.4 or scene.place not in OUTDOOR) else place, light, between
 
@@ -233,7 +235,7 @@ def phrase_chinese(group: Group, with_colour: bool) -> str:
 def where_chinese(scene: Scene, rng: np.random.Generator | None = None, lit: bool = False) -> str:
     """"日落时分马路上"; see `where`."""
     place, light = PLACES_CHINESE[scene.place], LIGHTS_CHINESE[scene.light]
-    place = or_alike(place, wordings.PLACES_CHINESE[scene.place], rng)
+    place = or_alike(place, synonyms.PLACES_CHINESE[scene.place], rng)
     if rng is None:
         return light + place
     place, light, between = _in_light(scene, place, light, rng, lit, chinese=True)
@@ -265,7 +267,7 @@ def by_another_word(group: Group, rng: np.random.Generator, chinese: bool, besid
         kinds: Words for several nouns that may be used as well, as "boat", which does not tell a ship from a canoe.
     """
     chance, which = rng.random(2)  # always two numbers, so that what is drawn next does not depend on the group
-    words = (wordings.NAMES_CHINESE if chinese else wordings.NAMES).get(group.name, ())
+    words = (synonyms.NAMES_CHINESE if chinese else synonyms.NAMES).get(group.name, ())
     if group.name not in MEASURED:
         words += tuple(word for word, nouns in kinds.items() if group.name in nouns)
     others = {other.name for other in beside if other.noun != group.noun}
@@ -293,7 +295,7 @@ def side_fields(side: str, chinese: bool) -> dict[str, str]:
             "on_side": on if side == "middle" else f"{on} side"}
 
 
-def draw(shares: dict[Any, float], rng: np.random.Generator) -> Any:
+def pick(shares: dict[Any, float], rng: np.random.Generator) -> Any:
     """One of the keys, as often as its share of the sum says."""
     return list(shares)[rng.choice(len(shares), p=np.array(list(shares.values())) / sum(shares.values()))]
 
