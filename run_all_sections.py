@@ -13,21 +13,21 @@ succeeded, 1 if one failed, 2 for a wrong argument and 130 after Ctrl-C.
 import argparse
 import contextlib
 import json
-import mmap
 import os
 import re
 import shlex
 import signal
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from multimodal import UserError, report
-from multimodal.lesson import RUNNING, common_options, give_up
-from multimodal.processes import CAN_FORK, KILL, STOP_SIGNALS, load_libraries, memory_kills, send, start, stop, wait
+from multimodal import UserError, processes, report
+from multimodal.lesson import common_options
+from multimodal.terminal import OUT_OF_MEMORY
 
 LESSONS = (
     ("9.1_clip_basics.py", "CLIP: one space for images and text"),
@@ -80,57 +80,68 @@ def handed_on(options: argparse.Namespace) -> list[str]:
 
 
 def run_lesson(file: Path, arguments: list[str], results: Path, outcome: Outcome) -> None:
-    """Run a lesson to its end and fill in its outcome; one step lower if the system ends it for want of memory.
-
-    It has a process group of its own: a terminal's Ctrl-C reaches the runner alone, which passes it on to everything
-    that the lesson started. It has no input: nothing may wait for somebody at the keyboard.
+    """Run a lesson to its end and fill in its outcome; if memory runs out, again, one step lower.
 
     Raises:
         SystemExit: Ctrl-C or SIGTERM came; nothing that the lesson started is left.
     """
-    for left in (results, results.with_name(RUNNING)):
-        with contextlib.suppress(OSError):  # What is wrong with the folder, the lesson says.
-            left.unlink()
-    reason = mmap.mmap(-1, 4096)  # Memory that a fork shares.
-    process = None
-    began, kills = time.perf_counter(), memory_kills()
+    with tempfile.TemporaryDirectory() as folder:
+        why = Path(folder) / "why"
+        while True:
+            for left in (results, results.with_name(processes.RUNNING), why):
+                with contextlib.suppress(OSError):  # What is wrong with the folder, the lesson says.
+                    left.unlink()
+            kills = processes.memory_kills()
+            try:
+                code = run_once(file, arguments, why, outcome)
+            except OSError as error:  # No memory for it, or too many processes.
+                outcome.status, outcome.reason = "failed", f"could not be started: {error.strerror}"
+                return
+            out_of_memory = processes.memory_kills() > kills and code == -processes.KILL
+            lower = None
+            if out_of_memory or code == OUT_OF_MEMORY:
+                lower = processes.one_step_lower(results.parent, arguments)
+            if not lower:
+                break
+            arguments = lower
+        sentence = why.read_text(encoding="utf-8") if why.exists() else f"exit code {code}, see its output above"
+    if code < 0:
+        cause = signal.strsignal(-code)
+        if -code == processes.KILL:
+            cause = "out of memory" if out_of_memory else "perhaps out of memory"
+        outcome.status, outcome.reason = "killed", f"killed (signal {-code}: {cause})"
+    elif code > 0:
+        outcome.status, outcome.reason = "failed", sentence
+    elif not results.exists():
+        outcome.status, outcome.reason = "failed", "ended early: no results"
+    else:
+        outcome.status, outcome.results = "succeeded", json.loads(results.read_text(encoding="utf-8"))
+
+
+def run_once(file: Path, arguments: list[str], why: Path, outcome: Outcome) -> int:
+    """Start a lesson, wait for its end and return its exit code; count its seconds and keep its peak memory.
+
+    It has a process group of its own: a terminal's Ctrl-C reaches the runner alone, which passes it on to everything
+    that the lesson started. It has no input: nothing may wait for somebody at the keyboard.
+    """
+    process, began = None, time.perf_counter()
     try:
-        process = start(file, arguments, reason)
-        code, outcome.peak_memory = wait(process)
-    except OSError as error:  # No memory for it, or too many processes.
-        outcome.status, outcome.reason = "failed", f"could not be started: {error.strerror}"
-        return
+        process = processes.start(file, arguments, why)
+        code, outcome.peak_memory = processes.wait(process)
+        return code
     except SystemExit as end:
         if process:
-            send(process, end.code - 128)
-            patience = threading.Timer(5, send, (process, KILL))
+            processes.send(process, end.code - 128)
+            patience = threading.Timer(5, processes.send, (process, processes.KILL))
             patience.start()
             with contextlib.suppress(ChildProcessError):  # It ended just when the signal came.
-                _, outcome.peak_memory = wait(process)
+                _, outcome.peak_memory = processes.wait(process)
             patience.cancel()
         raise
     finally:
         outcome.seconds += time.perf_counter() - began
         if process:
-            send(process, KILL)  # What a lesson leaves running.
-    if code < 0:
-        why = signal.strsignal(-code)
-        if -code == KILL:
-            why, running = "perhaps out of memory", []
-            if memory_kills() > kills:
-                why = "out of memory"
-                with contextlib.suppress(OSError):  # It had no model yet.
-                    running = results.with_name(RUNNING).read_text().splitlines()
-            if give_up(running):
-                return run_lesson(file, arguments, results, outcome)
-        outcome.status, outcome.reason = "killed", f"killed (signal {-code}: {why})"
-    elif code > 0:
-        sentence = reason[:].strip(b"\0\n ").decode(errors="replace")
-        outcome.status, outcome.reason = "failed", sentence or f"exit code {code}, see its output above"
-    elif not results.exists():
-        outcome.status, outcome.reason = "failed", "ended early: no results"
-    else:
-        outcome.status, outcome.results = "succeeded", json.loads(results.read_text(encoding="utf-8"))
+            processes.send(process, processes.KILL)  # What a lesson leaves running.
 
 
 def table(outcomes: list[Outcome]) -> str:
@@ -156,8 +167,8 @@ def run(numbers: list[int], options: argparse.Namespace) -> int:
     outcomes = []
     began = time.perf_counter()
     try:
-        if CAN_FORK and len(numbers) > 1:  # A single lesson imports only what it needs, which is faster.
-            load_libraries()
+        if processes.CAN_FORK and len(numbers) > 1:  # A single lesson imports only what it needs, which is faster.
+            processes.load_libraries()
         for position, number in enumerate(numbers, 1):
             file = Path(__file__).resolve().with_name(LESSONS[number - 1][0])
             print(f"\n[{position}/{len(numbers)}] {file.name}")
@@ -212,8 +223,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the sections and exit")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first lesson that fails")
     options = parser.parse_args()
-    for number in STOP_SIGNALS:
-        signal.signal(number, stop)
+    for number in processes.STOP_SIGNALS:
+        signal.signal(number, processes.stop)
     # A pipe or a log file gets each line at once, too, and what it cannot encode, escaped.
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     os.environ.setdefault("PYTHONUNBUFFERED", "1")

@@ -29,9 +29,10 @@ from sentence_transformers import SentenceTransformer
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
-from multimodal import catalog, images, weights
+from multimodal import images, models, weights
 from multimodal.hardware import detect
-from multimodal.reader import embed_files, quicken, read_ahead
+from multimodal.reader import embed_files, read_ahead
+from multimodal.speedups import faster_clip
 
 BATCH = 16
 
@@ -53,11 +54,11 @@ def make_photos(folder: Path, count: int) -> list[Path]:
 
 
 def full_size_clip() -> tuple[CLIPModel, CLIPProcessor, str]:
-    if folder := weights.find(catalog.MODELS["clip"]):
+    if folder := weights.find(models.MODELS["clip"]):
         return (CLIPModel.from_pretrained(folder, dtype=torch.float32).eval(), CLIPProcessor.from_pretrained(folder),
                 "OpenAI's weights")
     torch.manual_seed(0)
-    processor = CLIPProcessor.from_pretrained(catalog.CHECKPOINTS / "clip")  # for its words: only pictures count here
+    processor = CLIPProcessor.from_pretrained(models.CHECKPOINTS / "clip")  # for its words: only pictures count here
     processor.image_processor = CLIPImageProcessor()
     return CLIPModel(CLIPConfig()).eval(), processor, "random weights"
 
@@ -188,8 +189,8 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 def trained_cosines(precisions: dict[str, Callable[[CLIPModel], CLIPModel]]) -> dict[str, float]:
     """The same comparison with the small CLIP of this repository, whose weights are trained."""
     paths = [sample.path for sample in images.gallery()]
-    model = CLIPModel.from_pretrained(catalog.CHECKPOINTS / "clip", dtype=torch.float32).eval()
-    processor = CLIPProcessor.from_pretrained(catalog.CHECKPOINTS / "clip")
+    model = CLIPModel.from_pretrained(models.CHECKPOINTS / "clip", dtype=torch.float32).eval()
+    processor = CLIPProcessor.from_pretrained(models.CHECKPOINTS / "clip")
     with torch.inference_mode():
         pictures = processor(images=[images.open_picture(path) for path in paths], return_tensors="pt")
         plain = torch.nn.functional.normalize(model.get_image_features(**pictures).pooler_output, dim=-1).numpy()
@@ -206,8 +207,8 @@ def main() -> None:
     model, processor, origin = full_size_clip()
     fast, dtype = ("BF16", torch.bfloat16) if machine.fast_bf16 else ("FP32", torch.float32)
     precisions = {"FP32": lambda model: model, fast: lambda model: model.to(dtype),
-                  f"{fast}, quickened": lambda model: quicken(model, dtype),
-                  "INT8, quickened": lambda model: int8(quicken(model, torch.float32))}
+                  f"{fast}, quickened": lambda model: faster_clip(model, dtype),
+                  "INT8, quickened": lambda model: int8(faster_clip(model, torch.float32))}
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         model.save_pretrained(folder / "clip")
@@ -266,7 +267,7 @@ def main() -> None:
                  else "|"))
     print(f"\nCosines between different pictures: {between.mean():.3f} on average.")
     print(f"Matrix products of 2048 x 2048 in {fast}: {products:.0f} GFLOP/s.")
-    counts = {fast: operations(model), f"{fast}, quickened": operations(quicken(model, torch.float32))}
+    counts = {fast: operations(model), f"{fast}, quickened": operations(faster_clip(model, torch.float32))}
     for name, count in counts.items():
         alone = median[f"forward pass alone, {name}"]
         rate = count * len(paths) / alone / 1e9

@@ -26,8 +26,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from multimodal import catalog
+from multimodal import catalog, weights
 from multimodal.hardware import detect, peak_memory, readable_size
+from multimodal.models import CHECKPOINTS, MODELS
 
 NEW_TOKENS = {"blip": 20, "blip-vqa": 8, "blip2": 8}
 BATCH = {"clip": 16, "blip": 16, "blip-vqa": 16, "blip2": 4}
@@ -43,11 +44,11 @@ def architecture(key: str) -> tuple:
     import transformers as hf
 
     if key == "clip":
-        processor = hf.CLIPProcessor.from_pretrained(catalog.CHECKPOINTS / "clip")
+        processor = hf.CLIPProcessor.from_pretrained(CHECKPOINTS / "clip")
         processor.image_processor = hf.CLIPImageProcessor()
         return hf.CLIPModel, hf.CLIPConfig(), processor
     if key == "blip2":
-        processor = hf.Blip2Processor.from_pretrained(catalog.CHECKPOINTS / "blip2")
+        processor = hf.Blip2Processor.from_pretrained(CHECKPOINTS / "blip2")
         opt = hf.OPTConfig(hidden_size=2560, num_hidden_layers=32, num_attention_heads=32, ffn_dim=10240,
                            word_embed_proj_dim=2560, vocab_size=50304)
         configuration = hf.Blip2Config(text_config=opt, num_query_tokens=32,
@@ -55,7 +56,7 @@ def architecture(key: str) -> tuple:
         processor.num_query_tokens = configuration.num_query_tokens
         processor.image_processor = hf.BlipImageProcessor(size={"height": 224, "width": 224})
         return hf.Blip2ForConditionalGeneration, configuration, processor
-    processor = hf.BlipProcessor.from_pretrained(catalog.CHECKPOINTS / "blip")
+    processor = hf.BlipProcessor.from_pretrained(CHECKPOINTS / "blip")
     processor.image_processor = hf.BlipImageProcessor()
     model_class = hf.BlipForConditionalGeneration if key == "blip" else hf.BlipForQuestionAnswering
     return model_class, hf.BlipConfig(text_config={"num_attention_heads": 12}), processor
@@ -108,17 +109,17 @@ def measure(key: str, precision: str, folder: str | None = None) -> dict:
     import torch
 
     from multimodal import images
-    from multimodal.reader import fuse_attention
+    from multimodal.speedups import fuse_attention
 
     warnings.simplefilter("ignore")
     model_class, configuration, processor = architecture(key)
-    choice = catalog.Choice(key, "", folder or "", "local weights", "cpu", precision, "")
+    choice = catalog.Choice(key, key, "", folder or "", "local weights", "cpu", precision, "")
     dtype = choice.dtype
     libraries, private = peak_memory(), PrivateMemory()
     began = time.perf_counter()
     if folder:
-        with choice.loading() as settings:
-            model = model_class.from_pretrained(folder, **settings).eval()
+        weights.watch_loading()
+        model = model_class.from_pretrained(folder, dtype=dtype, quantization_config=choice.quantization).eval()
     else:
         model = build(model_class, configuration, precision)
     seconds = time.perf_counter() - began
@@ -201,7 +202,7 @@ def main() -> None:
                "needed, in the catalogue", "first draft, RTX 3080, s")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for key in options.models:
-        model, seed = catalog.MODELS[key], None
+        model, seed = MODELS[key], None
         needs = (f"{readable_size(model.cpu_memory)} of memory" if model.cpu_memory else
                  f"a GPU with {readable_size(model.gpu_memory)}")
         with tempfile.TemporaryDirectory() as folder:

@@ -1,29 +1,21 @@
-"""The models of this chapter: what they are, what they need, and which one suits this machine.
+"""Which model runs, on what, in which precision, and why.
 
-`MODELS` is the chapter's hardware table as data. `decide` is a pure function of model, machine and options, so a
-test can ask what it would do on machines that nobody has at hand; `choose` asks it about this one.
+`decide` lists the candidates from the best to the last resort, asks of each what stands in its way, and takes the first
+that nothing hinders. It is a pure function of model, machine and options, so that tests can ask it about machines that
+nobody has at hand; `choose` asks it about this one.
 """
 
-import os
 from argparse import Namespace
-from collections.abc import Collection, Container, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
-from pickle import PickleError
 
 from . import UserError, weights
 from .hardware import Machine, detect, free_memory, readable_size
+from .models import CHECKPOINTS, EMBEDDED, GB, MODELS, Model, ladder
 
-GB = 10**9
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1.1}  # in INT8, embeddings and scales stay in half precision
-WHY = {"fp16": "which halves the memory and is fast on a GPU", "bf16": "which this CPU computes fastest",
-       "fp32": "as this CPU is not faster in BF16", "int8": "as memory is short"}
 INT8 = "pip install -r requirements-int8.txt"
-# Rungs of the ladder on which a lesson ran out of memory before it started anew, one a line; see `lesson.step_down`.
-FAILED = "MULTIMODAL_OUT_OF_MEMORY"
-EMBEDDED_NAMES = {"clip": "small CLIP", "blip": "small BLIP", "blip2": "small BLIP-2"}
 
 # A card sold with 8 GB shows about 7.6 GiB (8.2 GB) free, less with a desktop on it: a tenth may be missing from
 # what the table asks for. The weights themselves must fit in any case, with a twentieth for intermediate results.
@@ -33,124 +25,61 @@ EMBEDDED_MEMORY = GB // 2
 
 
 @dataclass(frozen=True)
-class Model:
-    """A model of the chapter.
+class Candidate:
+    """One way to answer the request: a model on a device in a precision; `embedded`: its small model instead."""
+
+    model: Model
+    device: str
+    precision: str
+    embedded: bool = False
+
+    def __str__(self) -> str:
+        """What `--without` takes: "blip2:cuda:fp16", "small-clip:cuda:fp32"."""
+        return f"{f'small-{self.model.embedded}' if self.embedded else self.model.key}:{self.device}:{self.precision}"
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What stands in a candidate's way.
 
     Args:
-        key: What the lessons call it.
-        name: What readers call it.
-        hub_id: Its repository on the Hugging Face Hub.
-        parameters: Number of parameters, shared ones counted once.
-        cpu_memory: Free main memory it needs on a CPU in FP32, in bytes; None if a CPU takes too long for a lesson.
-        gpu_memory: Free GPU memory it needs in FP16, in bytes.
-        gpu_recommended: GPU memory for comfortable work, in bytes.
-        embedded: Folder of its small twin under multimodal/checkpoints; None if it has none.
-        fallback: Key of the model that takes its place on a machine that is too small for it.
-        revision: The commit of its repository that a download takes.
-        licence: That of its weights, as the model card says; for OpenAI's CLIP, whose card is silent, as its code does.
-        picture_memory: Memory for each further picture of a batch in FP32, in bytes (benchmarks/full_size.py).
-        replaces: Key of the lessons' model in whose place the same code runs it, if --model names it.
-        int8: Whether it runs in INT8. (transformers 5.23 cannot load a CLIPModel so, which is small enough without.)
-        stored: Size of the files of weights at that commit in bytes, where it is on record.
-        measured: Peak memory of the process in bytes, and seconds, for one picture on a CPU in BF16: an embedding, a
-            caption of 20 tokens or an answer of 8 (benchmarks/README.md, two cores with AMX); None if not measured.
+        kind: "no GPU", "ran out" (of memory, in an earlier try), "memory", "main memory" (too little of it for the
+            weights on their way to the GPU), "torchao" (not installed) or "weights" (not on this machine).
+        needed, free: Bytes, where memory is the obstacle.
     """
 
-    key: str
-    name: str
-    hub_id: str
-    parameters: int
-    cpu_memory: int | None
-    gpu_memory: int
-    gpu_recommended: int
-    embedded: str | None
-    fallback: str | None = None
-    revision: str = "main"
-    licence: str = ""
-    picture_memory: int = 75_000_000
-    replaces: str | None = None
-    int8: bool = True
-    stored: int | None = None
-    measured: tuple[int, float] | None = None
-
-    @property
-    def weights_bytes(self) -> int:
-        """Size of the weights in FP32, in bytes."""
-        return 4 * self.parameters
-
-    @property
-    def download_bytes(self) -> int:
-        """Size of a download of the weights in bytes; where that is not on record, their size in FP32."""
-        return self.stored or self.weights_bytes
-
-
-# The revisions go with the versions in weights.TRANSFORMERS. That of BLIP-2 has the image token, without which the
-# model answers blindly; the one that older books pin (5157266, March 2024) lacks it. Where they are on record:
-#   github.com/embeddings-benchmark/mteb (clip_models.py, siglip_models.py, blip_models.py): clip, clip-large, siglip2,
-#   blip-large; kurtvalcorza/blip-captioning-pipeline and blip-vqa-pipeline: blip, blip-vqa; mrveiss/AutoBot-AI
-#   (pinned_model_registry.py, with the hashes of the shards): blip2; St-Expedite-Press/on-high-in-blue-tomorrows
-#   (appendices/H, from the hub's API): blip2-flan; ckgresla/representax: sbert-clip; CemOnat00/AI-powered-gallery
-#   (mobile/tools/fetch_models.sh): sbert-clip-multilingual; neeraj1909/rag-kit (adapters/vision.py): smolvlm.
-# The sizes are those of git-lfs at these commits, as others have noted them down with the hashes.
-MODELS = {model.key: model for model in (
-    Model("clip", "CLIP ViT-B/32", "openai/clip-vit-base-patch32", 151_277_313, 2 * GB, 4 * GB, 4 * GB, "clip",
-          revision="3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268", licence="MIT", picture_memory=6_000_000, int8=False,
-          stored=605_247_071, measured=(1_170_000_000, 0.028)),
-    # The same network in another package, so the same small twin.
-    Model("sbert-clip", "SBERT-CLIP ViT-B/32", "sentence-transformers/clip-ViT-B-32", 151_277_313, 2 * GB, 4 * GB,
-          4 * GB, "clip", revision="327ab6726d33c0e22f920c83f2ff9e4bd38ca37f", licence="MIT", picture_memory=6_000_000,
-          int8=False, stored=605_157_884),
-    Model("blip", "BLIP-base", "Salesforce/blip-image-captioning-base", 223_971_644, 4 * GB, 6 * GB, 6 * GB, "blip",
-          revision="82a37760796d32b1411fe092ab5d4e227313294b", licence="BSD-3-Clause", stored=989_820_849,
-          measured=(1_380_000_000, 0.73)),
-    Model("blip-vqa", "BLIP-VQA-base", "Salesforce/blip-vqa-base", 361_230_140, 4 * GB, 6 * GB, 6 * GB, None,
-          revision="787b3d35d57e49572baabd22884b3d5a05acf072", licence="BSD-3-Clause", replaces="blip2",
-          stored=1_538_800_584, measured=(1_640_000_000, 0.38)),
-    Model("blip2", "BLIP-2 OPT-2.7B", "Salesforce/blip2-opt-2.7b", 3_744_761_856, None, 8 * GB, 16 * GB, "blip2",
-          "blip-vqa", revision="59a1ef6c1e5117b3f65523d1c6066825bcf315e3", licence="MIT",
-          stored=14_979_207_136, measured=(8_420_000_000, 2.9)),
-    # For comparison; no lesson needs them. Their memory is that of the row above that is about their size.
-    Model("clip-large", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", 427_616_513, 4 * GB, 6 * GB, 6 * GB, "clip",
-          "clip", revision="32bd64288804d66eefd0ccbe215aa642df71cc41", licence="MIT", replaces="clip", int8=False),
-    # The text tower alone: the pictures' embeddings come from sbert-clip.
-    Model("sbert-clip-multilingual", "SBERT-CLIP multilingual text",
-          "sentence-transformers/clip-ViT-B-32-multilingual-v1", 135_127_296, 2 * GB, 4 * GB, 4 * GB, "clip",
-          revision="58edf8cada9e398793dca955574a48cbb7f18be2", licence="Apache-2.0", int8=False),
-    # Trained with another loss for the same task.
-    Model("siglip2", "SigLIP 2 base", "google/siglip2-base-patch16-224", 375_187_970, 4 * GB, 6 * GB, 6 * GB, "clip",
-          revision="75de2d55ec2d0b4efc50b3e9ad70dba96a7b2fa2", licence="Apache-2.0", int8=False),
-    Model("blip-large", "BLIP-large", "Salesforce/blip-image-captioning-large", 446_290_492, 4 * GB, 6 * GB, 6 * GB,
-          "blip", "blip", revision="2227ac38c9f16105cb0412e7cab4759978a8fd90", licence="BSD-3-Clause",
-          replaces="blip"),
-    Model("blip2-flan", "BLIP-2 Flan-T5-XL", "Salesforce/blip2-flan-t5-xl", 3_942_446_592, None, 10 * GB, 16 * GB,
-          "blip2", "blip-vqa", revision="0eb0d3b46c14c1f8c7680bca2693baafdb90bb28", licence="MIT"),
-    Model("smolvlm", "SmolVLM-256M", "HuggingFaceTB/SmolVLM-256M-Instruct", 256_484_928, 4 * GB, 6 * GB, 6 * GB,
-          "blip2", revision="7e3e67edbbed1bf9888184d9df282b700a323964", licence="Apache-2.0", stored=513_028_808),
-)}
-LESSONS = ("clip", "sbert-clip", "blip", "blip-vqa", "blip2")  # those that the lessons load
+    kind: str
+    needed: float = 0
+    free: int = 0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model, ready for `from_pretrained(choice.path, **settings).to(choice.device)` within `loading() as settings`.
+    """A model, ready for `from_pretrained(choice.path, dtype=choice.dtype).to(choice.device)`.
 
     Args:
         key: Key of the model chosen, which differs from the one asked for after a fallback.
-        name: Its name; that of the small twin if `source` is "embedded".
+        family: Its family, a key of `models.FAMILIES`.
+        name: Its name; that of the small model if `source` is "embedded".
         path: A folder, or a hub id.
         source: "embedded", "local weights" or "hub".
         device: "cpu", "cuda", "mps" or "xpu".
         dtype_name: "fp32", "fp16", "bf16" or "int8".
-        reason: Why all this, in one sentence.
+        reason: Why all this, in words.
+        candidate: What `--without` takes to rule this choice out; "" if nothing smaller could take its place.
+        rejected: The better candidates, each with what stood in its way.
     """
 
     key: str
+    family: str
     name: str
     path: str
     source: str
     device: str
     dtype_name: str
     reason: str
+    candidate: str = ""
+    rejected: tuple[tuple[str, Obstacle], ...] = ()
 
     @property
     def dtype(self):
@@ -159,41 +88,16 @@ class Choice:
         half = torch.bfloat16 if self.device == "cpu" else torch.float16
         return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": half}[self.dtype_name]
 
-    @contextmanager
-    def loading(self) -> Iterator[dict]:
-        """What tells `from_pretrained` the precision, into which the weights go one by one as they are read.
-
-        In FP32 the file itself, mapped into memory, is the weights; else there would be two copies.
-
-        Raises:
-            UserError: The weights are damaged, or do not belong to their configuration.
-        """
-        from safetensors import SafetensorError
-
-        settings = {"dtype": self.dtype, **self._quantization()}
-        try:
-            with nullcontext() if self.dtype_name == "fp32" else weights.read_frugally():
-                yield settings
-        except (RuntimeError, ValueError, LookupError, PickleError, SafetensorError) as error:
-            if "memory" in str(error):  # which ran out: lesson.step_down sees to it
-                raise
-            raise UserError(f"The weights in {self.path} cannot be loaded, as they are damaged or do not belong to "
-                            "their config.json: `python -m multimodal.weights check` compares files that were fetched "
-                            "with their hashes; --debug shows what the library says.") from error
-
-    def _quantization(self) -> dict:
+    @property
+    def quantization(self):
+        """What `from_pretrained` takes as `quantization_config`: None but in INT8."""
         if self.dtype_name != "int8":
-            return {}
+            return None
         from torchao.quantization import Int8DynamicActivationInt8WeightConfig, Int8WeightOnlyConfig
         from transformers import TorchAoConfig
         # A CPU multiplies 8-bit numbers in hardware; not every GPU does, so there the weights are widened first.
         int8 = Int8DynamicActivationInt8WeightConfig() if self.device == "cpu" else Int8WeightOnlyConfig()
-        return {"quantization_config": TorchAoConfig(int8)}
-
-    @property
-    def rung(self) -> str:
-        """Its place on the ladder of what can be tried."""
-        return _rung(self.name, self.device, self.dtype_name)
+        return TorchAoConfig(int8)
 
     def batch_size(self, most: int) -> int:
         """As many pictures a batch, up to `most`, as half of the memory that is free now can hold; at least one."""
@@ -201,23 +105,86 @@ class Choice:
         return max(1, min(most, int(free_memory(self.device) / 2 / each)))
 
 
+def candidates(key: str, machine: Machine, models: str = "auto", device: str = "auto", dtype: str = "auto",
+               alone: bool = False) -> list[Candidate]:
+    """All ways to answer a request, best first: the model on the GPU in FP16, there in INT8, its fallback on the GPU,
+    then both on the CPU, in BF16 where that is fast and else in FP32, then in INT8; last the small model.
+
+    See `decide` for the arguments.
+    """
+    places = dict.fromkeys((machine.device, "cpu")) if device == "auto" else (device,)
+
+    def precisions(model: Model, place: str) -> tuple[str, ...]:
+        if dtype != "auto" and (dtype != "int8" or model.int8):
+            return (dtype,)
+        usual = "fp16" if place != "cpu" else "bf16" if machine.fast_bf16 else "fp32"
+        # Of GPUs, torchao has kernels for CUDA that we know to work.
+        return (usual, "int8") if dtype == "auto" and model.int8 and place in ("cpu", "cuda") else (usual,)
+
+    listed = [] if models == "embedded" else [
+        Candidate(model, place, precision) for place in places for model in ([MODELS[key]] if alone else ladder(key))
+        for precision in precisions(model, place)]
+    small = MODELS[key if MODELS[key].embedded else "blip2"]
+    # The small models are fast enough in FP32, and what a lesson says of their numbers then holds on every machine.
+    precision = "fp32" if dtype == "auto" or dtype == "int8" and not MODELS[key].int8 else dtype
+    return listed + [Candidate(small, place, precision, embedded=True) for place in places]
+
+
+def obstacle(candidate: Candidate, machine: Machine, present: Container[str] | None, failed: Container[str],
+             alone: bool = False) -> Obstacle | None:
+    """What stands in a candidate's way, or None.
+
+    Args:
+        present: Keys of the models whose weights are on the machine; None if they may be downloaded.
+        failed: Candidates, as strings, for which there was not enough memory.
+        alone: See `decide`.
+    """
+    model, on_cpu = candidate.model, candidate.device == "cpu"
+    free = machine.memory if on_cpu else machine.device_memory
+    if candidate.embedded:
+        if not on_cpu and free < EMBEDDED_MEMORY:
+            return Obstacle("memory", EMBEDDED_MEMORY, free)
+        return Obstacle("ran out") if not on_cpu and str(candidate) in failed else None
+    if on_cpu and model.cpu_memory is None and not alone:
+        return Obstacle("no GPU")
+    if str(candidate) in failed:
+        return Obstacle("ran out")
+    weights_alone, needed = _memory(candidate)
+    if free < max(TOLERANCE * needed, weights_alone):
+        return Obstacle("memory", max(needed, weights_alone), free)
+    if not on_cpu and machine.memory < weights_alone:
+        return Obstacle("main memory", weights_alone, machine.memory)
+    if candidate.precision == "int8" and not machine.int8:
+        return Obstacle("torchao")
+    if present is not None and model.key not in present:
+        return Obstacle("weights")
+    return None
+
+
+def _memory(candidate: Candidate) -> tuple[float, float]:
+    """Bytes for the weights in any case, and what the table asks for, less what this precision saves."""
+    model, size = candidate.model, BYTES[candidate.precision]
+    weights_alone = HEADROOM * (model.fp16_bytes if size == 2 else size * model.parameters)
+    if candidate.device == "cpu":  # the table's row is for FP32 there, and for FP16 on a GPU
+        table, usual = model.cpu_memory or HEADROOM * model.fp32_bytes + GB, 4
+    else:
+        table, usual = model.gpu_memory, 2
+    return weights_alone, table - max(0, usual - size) * model.parameters
+
+
 def decide(key: str, machine: Machine, models: str = "auto", device: str = "auto", dtype: str = "auto",
            present: Container[str] = frozenset(), failed: Container[str] = frozenset(), alone: bool = False) -> Choice:
-    """Which weights to run, where, in which precision, and why.
-
-    The ladder, from the top: the model on the GPU in FP16, there in INT8, the model that stands in for it on the GPU,
-    then both on the CPU, in BF16 where that is fast and else in FP32, then in INT8. Last comes the small twin.
+    """The first of the candidates in whose way nothing stands.
 
     Args:
         key: The model asked for, a key of MODELS.
         machine: The machine it is to run on.
-        models: "auto": the real model if its weights are on the machine and fit, else the small twin;
-            "hub": the real model if it fits, wherever its weights are; "embedded": the small twin.
+        models: "auto": the real model if its weights are on the machine and fit, else the small one;
+            "hub": the real model if it fits, wherever its weights are; "embedded": the small one.
         device: "auto" or a device. "auto" takes the CPU where the GPU is too small for the model.
-        dtype: "auto", "fp32", "fp16", "bf16" or "int8". The small twins run in FP32 where it is "auto": they are fast
-            enough, and what a lesson says of their numbers then holds on every machine.
+        dtype: "auto", "fp32", "fp16", "bf16" or "int8".
         present: Keys of the models whose real weights are on the machine.
-        failed: `Choice.rung`s on which there was not enough memory.
+        failed: Candidates, as strings, for which there was not enough memory.
         alone: No model stands in for this one, and it may take its time on a CPU: somebody asks for it by name.
 
     Raises:
@@ -227,86 +194,45 @@ def decide(key: str, machine: Machine, models: str = "auto", device: str = "auto
         has = "a CPU only" if machine.device == "cpu" else f"{machine.device} ({machine.device_name}) and a CPU"
         raise UserError(f"This machine has no {device} device, it has {has}: leave --device out, or give one that "
                         "is there.")
-    steps = []
-    if dtype == "int8" and not MODELS[key].int8:
-        steps.append(f"{MODELS[key].name} does not run in INT8")
-        dtype = "auto"
-    elif dtype == "int8" and not machine.int8:
+    if dtype == "int8" and MODELS[key].int8 and not machine.int8:
         raise UserError(f"INT8 needs the package torchao, which is not installed: {INT8}")
-    if models == "embedded":
-        steps.append("--models embedded asks for the models that come with this project")
-    else:
-        ladder = [MODELS[key]] if alone else _ladder(key)
-        obstacles = {model.key: [] for model in ladder}
-        absent = set()
-        for place in dict.fromkeys((machine.device, "cpu")) if device == "auto" else (device,):
-            for model in ladder:
-                if model.key in absent:
-                    continue
-                precision, why = _precision(model, machine, place, device, dtype, failed, alone)
-                if not precision:
-                    obstacles[model.key] += why
-                elif models == "auto" and model.key not in present:
-                    absent.add(model.key)
-                else:
-                    for other in ladder[:ladder.index(model)]:
-                        steps.append(_absence(other, key, steps) if other.key in absent else
-                                     f"{_called(other, key)} {', and '.join(obstacles[other.key])}")
-                    hindered = obstacles[model.key] + why[:-1]
-                    steps.append(f"{_called(model, key)} " + (
-                        f"{', and '.join(hindered)}, so it runs on {why[-1]}" if hindered else f"fits {why[-1]}"))
-                    here = model.key in present
-                    steps.append("its weights are on this machine" if here else
-                                 f"its weights ({readable_size(model.download_bytes)}) come from {model.hub_id}")
-                    steps.append(f"in {precision.upper()}, "
-                                 f"{WHY[precision] if dtype == 'auto' else 'as --dtype asks'}")
-                    return Choice(model.key, model.name, model.hub_id, "local weights" if here else "hub", place,
-                                  precision, _sentence(steps))
-        for model in ladder:
-            steps.append(_absence(model, key, steps) if model.key in absent else
-                         f"{_called(model, key)} {', and '.join(obstacles[model.key])}")
-    return _twin(key, machine, device, dtype, failed, steps)
+    listed = candidates(key, machine, models, device, dtype, alone)
+    last = listed[-1]  # taken even if something stands in its way: there is nothing after it
+    rejected = []
+    for chosen in listed:
+        hindrance = obstacle(chosen, machine, present if models == "auto" else None, failed, alone)
+        if hindrance is None or chosen == last:
+            break
+        rejected.append((chosen, hindrance))
+    model, here = chosen.model, chosen.model.key in present
+    source = "embedded" if chosen.embedded else "local weights" if here else "hub"
+    return Choice(
+        model.key, model.embedded if chosen.embedded else model.family, _name(chosen),
+        str(CHECKPOINTS / model.embedded) if chosen.embedded else model.hub_id, source, chosen.device,
+        chosen.precision, _reason(key, machine, models, device, dtype, rejected, chosen, here),
+        "" if chosen == last else str(chosen), tuple((str(other), why) for other, why in rejected))
 
 
-def _twin(key: str, machine: Machine, device: str, dtype: str, failed: Container[str], steps: list[str]) -> Choice:
-    """The small model that comes with this project. steps: why it takes the place of the real one."""
-    twin = MODELS[key if MODELS[key].embedded else "blip2"]
-    name = EMBEDDED_NAMES[twin.embedded]
-    if twin.key != key:
-        steps.append(f"{MODELS[key].name} has no small twin, but {name} answers questions too")
-    place = machine.device if device == "auto" else device
-    precision = "fp32" if dtype == "auto" else dtype
-    choice = Choice(twin.key, name, str(CHECKPOINTS / twin.embedded), "embedded", place, precision, "")
-    if device == "auto" and place != "cpu":
-        if machine.device_memory < EMBEDDED_MEMORY:
-            steps.append(f"the GPU {machine.device_name} has only {readable_size(machine.device_memory)} free, so the "
-                         "CPU computes")
-            choice = replace(choice, device="cpu")
-        elif choice.rung in failed:
-            steps.append(f"the GPU {machine.device_name} ran out of memory, so the CPU computes")
-            choice = replace(choice, device="cpu")
-    why = "so that its numbers are the same on every machine" if dtype == "auto" else "as --dtype asks"
-    steps.append(f"the embedded {name} runs in {precision.upper()}, {why}")
-    return replace(choice, reason=_sentence(steps))
-
-
-def choose(key: str, options: Namespace) -> Choice:
+def choose(key: str, options: Namespace, **instead) -> Choice:
     """The choice for this machine, with weights that are on it: `--models hub` downloads them first.
 
     Args:
         key: The model asked for, a key of MODELS.
-        options: What `lesson.common_options` parses: `models`, `model`, `device` and `dtype`.
+        options: What `lesson.common_options` parses: `models`, `model`, `device`, `dtype` and `without`.
+        instead: Values that take the place of options, as `models="embedded"`.
 
     Raises:
         UserError: The machine does not have the device, or the weights cannot be had.
     """
-    named = [name for name in getattr(options, "model", None) or () if key in (name, MODELS[name].replaces)]
+    options = Namespace(**{"model": None, "without": None, **vars(options), **instead})
+    named = [name for name in options.model or () if key in (name, MODELS[name].replaces)]
     key = named[0] if named else key
     found = {}
     if options.models != "embedded":
-        found = {model.key: folder for model in _ladder(key) if (folder := weights.find(model))}
-    choice = decide(key, detect(), options.models, options.device, options.dtype, found,
-                    os.environ.get(FAILED, "").splitlines(), alone=bool(named))
+        found = {model.key: folder for model in ladder(key) if (folder := weights.find(model))}
+    choice = decide(key, detect(), options.models, options.device, options.dtype, found, options.without or (),
+                    alone=bool(named))
+    weights.watch_loading()
     if choice.source == "hub":
         return replace(choice, path=str(weights.fetch(MODELS[choice.key])))
     if choice.source == "local weights":
@@ -327,88 +253,76 @@ def hardware_table() -> str:
                    f"GPU, {readable_size(model.gpu_memory)} VRAM")
         measured = f"{readable_size(model.measured[0])}, {model.measured[1]:g} s " if model.measured else ""
         rows.append(f"| {model.name} | {model.parameters:,} | {minimum} | "
-                    f"GPU, {readable_size(model.gpu_recommended)} VRAM | {readable_size(model.weights_bytes)} | "
-                    f"{readable_size(model.weights_bytes // 2)} | {measured}|")
+                    f"GPU, {readable_size(model.gpu_recommended)} VRAM | {readable_size(model.fp32_bytes)} | "
+                    f"{readable_size(model.fp16_bytes)} | {measured}|")
     return "\n".join(rows) + "\n"
 
 
-def _ladder(key: str) -> list[Model]:
-    """The model and those that may take its place, in this order."""
-    ladder = []
-    while key:
-        ladder.append(MODELS[key])
-        key = MODELS[key].fallback
-    return ladder
+# The choice in words.
 
 
-def _rung(name: str, device: str, precision: str) -> str:
-    return f"{name}, {device}, {precision}"
+def _name(candidate: Candidate) -> str:
+    return EMBEDDED[candidate.model.embedded] if candidate.embedded else candidate.model.name
 
 
-def _called(model: Model, key: str) -> str:
-    return model.name if model.key == key else f"its stand-in {model.name}"
+def _reason(key: str, machine: Machine, models: str, device: str, dtype: str,
+            rejected: list[tuple[Candidate, Obstacle]], chosen: Candidate, here: bool) -> str:
+    """What stood in the way of the better candidates, model by model, and what is known of the one chosen."""
+    sentences = []
+    if models == "embedded":
+        sentences.append("--models embedded asks for the models that come with this project.")
+    if dtype == "int8" and not MODELS[key].int8:
+        sentences.append(f"{MODELS[key].name} does not run in INT8.")
+    for name in dict.fromkeys(_name(candidate) for candidate, _ in rejected):
+        facts, said = [], set()
+        for candidate, hindrance in rejected:
+            # What is too large in FP16 need not be told of INT8, nor what it takes for INT8 where FP16 would do.
+            known = {"memory": "memory", "torchao": "weights"}.get(hindrance.kind)
+            if _name(candidate) == name and (candidate.device, known) not in said:
+                said.add((candidate.device, hindrance.kind))
+                facts.append(_fact(candidate, hindrance, machine, device, "--models hub" in " ".join(sentences)))
+        sentences.append(f"{name} {'; it '.join(dict.fromkeys(facts))}.")
+    name = f"the {_name(chosen)}" if chosen.embedded else _name(chosen)
+    in_its_place = rejected and (chosen.embedded or chosen.model.key != key)
+    name = f"In its place {name}" if in_its_place else name[0].upper() + name[1:]
+    sentence = f"{name} runs on {_where(chosen.device, machine)} in {chosen.precision.upper()}"
+    if dtype == "auto":
+        sentence += ", " + {
+            "fp32": "so that its numbers are the same on every machine" if chosen.embedded else
+                    "as this CPU is not faster in BF16", "bf16": "which this CPU computes fastest",
+            "fp16": "which halves the memory and is fast on a GPU", "int8": "as memory is short"}[chosen.precision]
+    elif dtype == chosen.precision:
+        sentence += ", as --dtype asks"
+    if chosen.embedded:
+        return " ".join([*sentences, sentence + "."])
+    model, on_cpu = chosen.model, chosen.device == "cpu"
+    free = machine.memory if on_cpu else machine.device_memory
+    sentence += f": about {readable_size(max(_memory(chosen)))} needed, "
+    if not on_cpu and free < TOLERANCE * model.gpu_recommended:
+        sentence += f"{readable_size(model.gpu_recommended)} recommended, "
+    sentences.append(f"{sentence}{readable_size(free)} free.")
+    sentences.append("Its weights are on this machine." if here else
+                     f"Its weights ({readable_size(model.download_bytes)}) come from {model.hub_id}.")
+    return " ".join(sentences)
 
 
-def _absence(model: Model, key: str, steps: Collection[str]) -> str:
-    # The advice fits the first such model only: that is the one which --models hub would take.
-    advice = "" if any("--models hub" in step for step in steps) else ": --models hub fetches them"
-    return (f"the real weights of {_called(model, key)} are not on this machine ({model.hub_id}, "
-            f"{readable_size(model.download_bytes)}){advice}")
+def _where(device: str, machine: Machine) -> str:
+    return "the CPU" if device == "cpu" else f"the GPU {machine.device_name}"
 
 
-def _precision(model: Model, machine: Machine, place: str, device: str, dtype: str, failed: Container[str],
-               alone: bool) -> tuple[str | None, list[str]]:
-    """The first precision in which the real model can run on a device, or None; and why.
-
-    The reasons are what hinders it before that, in words that follow the model's name, and last the place where it
-    fits, if there is one.
-    """
-    row, row_bytes = (model.cpu_memory, 4) if place == "cpu" else (model.gpu_memory, 2)
-    if row is None and not alone:
-        # Where there is a GPU, what it lacks has been said.
-        return None, ["needs a GPU with " + readable_size(model.gpu_memory) + ", and " + (
-            "this machine has none" if machine.device == "cpu" else "--device cpu rules the GPU out")
-            ] if machine.device == "cpu" or device == "cpu" else []
-    row = row or int(HEADROOM * model.weights_bytes) + GB
-    where = "the CPU" if place == "cpu" else f"the GPU {machine.device_name}"
-    free = machine.memory if place == "cpu" else machine.device_memory
-
-    def needed(precision: str) -> tuple[float, float]:
-        """What the table asks for, less what this precision saves; and what the weights take in any case."""
-        saved = max(0, row_bytes - BYTES[precision]) * model.parameters
-        return row - saved, HEADROOM * BYTES[precision] * model.parameters
-
-    def fits(precision: str) -> bool:
-        table, weights_alone = needed(precision)
-        return free >= max(TOLERANCE * table, weights_alone)
-
-    usual = ("fp16",) if place != "cpu" else ("bf16",) if machine.fast_bf16 else ("fp32",)
-    # torchao's kernels for other GPUs are not known to us.
-    int8 = model.int8 and place in ("cpu", "cuda")
-    precisions = (dtype,) if dtype != "auto" else (*usual, *(["int8"] if machine.int8 and int8 else []))
-    obstacles = []
-    for precision in precisions:
-        need, said = readable_size(max(needed(precision))), f" in {precision.upper()}" if len(precisions) > 1 else ""
-        if _rung(model.name, place, precision) in failed:
-            obstacles.append(f"ran out of memory on {where} in {precision.upper()}")
-        elif not fits(precision):
-            if not obstacles or "ran out" in obstacles[-1]:
-                obstacles.append(f"needs about {need} on {where}{said}, which has {readable_size(free)} free")
-        elif place != "cpu" and machine.memory < needed(precision)[1]:
-            obstacles.append(f"must pass through the main memory on its way to {where}, which takes "
-                             f"{readable_size(needed(precision)[1])}{said}, and {readable_size(machine.memory)} are "
-                             "free")
-        else:
-            if place != "cpu" and free < TOLERANCE * model.gpu_recommended:
-                need += f" needed, {readable_size(model.gpu_recommended)} recommended"
-            else:
-                need += " needed"
-            return precision, [*obstacles, f"{where} (about {need}, {readable_size(free)} free)"]
-    if dtype == "auto" and int8 and not machine.int8 and fits("int8"):
-        obstacles.append(f"would fit in INT8 with the package torchao ({INT8})")
-    return None, obstacles
-
-
-def _sentence(steps: list[str]) -> str:
-    text = "; ".join(steps) + "."
-    return text[0].upper() + text[1:]
+def _fact(candidate: Candidate, hindrance: Obstacle, machine: Machine, device: str, advised: bool) -> str:
+    """An obstacle in words that follow the model's name. advised: Whether --models hub has been advised already."""
+    model, where, precision = candidate.model, _where(candidate.device, machine), candidate.precision.upper()
+    needed, free = readable_size(hindrance.needed), readable_size(hindrance.free)
+    return {
+        "no GPU": f"needs a GPU with {readable_size(model.gpu_memory)}, " + (
+            "and this machine has none" if machine.device == "cpu" else "and --device cpu rules the GPU out"
+            if device == "cpu" else "as a CPU takes too long"),
+        "ran out": f"ran out of memory on {where} in {precision}",
+        "memory": f"needs about {needed} on {where} in {precision}, and {free} are free",
+        "main memory": f"must pass through the main memory on its way to {where}, which takes {needed} in {precision}, "
+                       f"and {free} are free",
+        "torchao": f"would fit on {where} in INT8 with the package torchao ({INT8})",
+        "weights": f"is not on this machine ({model.hub_id}, {readable_size(model.download_bytes)})"
+                   + ("" if advised else ": --models hub downloads it"),
+    }[hindrance.kind]

@@ -6,7 +6,7 @@ import warnings
 
 import matplotlib
 
-from .lesson import in_notebook
+from .terminal import in_notebook
 
 if not in_notebook():
     matplotlib.use("Agg")
@@ -118,22 +118,6 @@ def confusion_matrix(answers: list[int], said: list[int], classes: list[str], ti
     return figure
 
 
-def bars(labels: list[str], values: list[float], title: str, xlabel: str, number_format: str = "{:.2f}",
-         highlight: int | None = None) -> Figure:
-    """Horizontal bars with their numbers; one may be highlighted."""
-    figure, axes = plt.subplots(figsize=(8, 0.42 * len(labels) + 1.5), layout="constrained")
-    colours = [COLOURS[1] if i == highlight else COLOURS[0] for i in range(len(labels))]
-    drawn = axes.barh(range(len(labels)), values, color=colours)
-    axes.bar_label(drawn, [number_format.format(v) for v in values], padding=4, fontsize=9)
-    axes.set_yticks(range(len(labels)), [wrap(label, 44) for label in labels])
-    axes.invert_yaxis()
-    axes.margins(x=0.12)
-    axes.set(xlabel=xlabel)
-    give_title(figure, title)
-    sns.despine(figure)
-    return figure
-
-
 def overlay(image: Image.Image, heat: np.ndarray) -> np.ndarray:
     """A picture with a map laid over it, bright where the map is high: RGB floats (320, 320, 3).
 
@@ -205,21 +189,6 @@ def patch_view(images: list[Image.Image], pixel_values: np.ndarray, patch_size: 
     for axes in grid.flat:
         axes.set_axis_off()
     give_title(figure, "Above what you see, below what the model sees")
-    return figure
-
-
-def picture_and_bars(image: Image.Image, labels: list[str], values: list[float], title: str) -> Figure:
-    """A picture on the left, horizontal bars of probability on the right."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained", width_ratios=(1, 2))
-    left.imshow(thumbnail(image, 320))
-    left.set_axis_off()
-    drawn = right.barh(range(len(labels)), values, color=[COLOURS[1]] + [COLOURS[0]] * (len(labels) - 1))
-    right.bar_label(drawn, [f"{v:.1%}" for v in values], padding=4, fontsize=9)
-    right.set_yticks(range(len(labels)), [wrap(label, 34) for label in labels])
-    right.invert_yaxis()
-    right.set(xlabel="probability", xlim=(0, 1.12))
-    sns.despine(ax=right)
-    give_title(figure, title)
     return figure
 
 
@@ -305,37 +274,78 @@ def picture_notes(images: list[Image.Image], notes: list[list[tuple[str, str]]],
     return figure
 
 
-def grouped_bars(labels: list[str], series: dict[str, list[float]], title: str, xlabel: str,
-                 number_format: str = "{:.0%}") -> Figure:
-    """Horizontal bars with their numbers, for every label one of each series."""
-    figure, axes = plt.subplots(figsize=(8, 0.32 * len(labels) * len(series) + 1.6), layout="constrained")
-    thickness = 0.8 / len(series)
-    for i, ((name, values), colour) in enumerate(zip(series.items(), (COLOURS[0], COLOURS[1], COLOURS[2]))):
-        places = [row + (i - (len(series) - 1) / 2) * thickness for row in range(len(labels))]
-        drawn = axes.barh(places, values, thickness, color=colour, label=name)
-        axes.bar_label(drawn, [number_format.format(v) for v in values], padding=4, fontsize=9)
-    axes.set_yticks(range(len(labels)), labels)
+# Bars. Their data has one shape everywhere: {series: {label: value}}; a value is a number or a `metrics.Share`.
+
+
+def bars(series: dict[str, dict[str, float]], title: str, xlabel: str, number_format: str = "{:.2f}",
+         baseline: tuple[str, float] | None = None) -> Figure:
+    """Horizontal bars with their numbers, for every label one of each series.
+
+    Args:
+        baseline: A name and a value, drawn as a dashed line: ("chance", 0.5).
+    """
+    labels = list(next(iter(series.values())))
+    figure, axes = plt.subplots(figsize=(8, (0.1 + 0.32 * len(series)) * len(labels) + 1.6), layout="constrained")
+    _draw_bars(axes, series, number_format)
+    axes.set_yticks(range(len(labels)), [wrap(label, 44) for label in labels])
     axes.invert_yaxis()
-    axes.margins(x=0.1)
     axes.set_xlabel(xlabel)
-    figure.legend(loc="outside lower center", ncols=len(series), frameon=False)
+    if baseline:
+        axes.axvline(baseline[1], linestyle="--", color="0.3", label=baseline[0])
+    if len(series) > 1 or baseline:
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     give_title(figure, title)
     sns.despine(figure)
     return figure
 
 
-def bar_panels(labels: list[str], panels: dict[str, tuple[list[float], str]], title: str) -> Figure:
-    """Panels over the same labels, two in a row, each with its own unit: {axis label: (values, number format)}."""
-    rows = math.ceil(len(panels) / 2)
+def panels(series: dict[str, dict[str, float]], title: str, formats: dict[str, str]) -> Figure:
+    """The same labels in panels, two in a row: each series has its own, with its own unit.
+
+    Args:
+        series: {axis label: {label: value}}.
+        formats: How each series writes its numbers: {axis label: "{:.1f}"}.
+    """
+    labels = list(next(iter(series.values())))
+    rows = math.ceil(len(series) / 2)
     figure, grid = plt.subplots(rows, 2, figsize=(8.5, (0.42 * len(labels) + 0.7) * rows + 0.6), layout="constrained",
                                 sharey=True, squeeze=False)
-    for axes, (xlabel, (values, number_format)) in zip(grid.flat, panels.items()):
-        drawn = axes.barh(range(len(labels)), values, color=COLOURS[:len(labels)])
-        axes.bar_label(drawn, [number_format.format(v) for v in values], padding=4, fontsize=9)
-        axes.set_yticks(range(len(labels)), labels)
-        axes.margins(x=0.2)
+    for axes in grid.flat[len(series):]:
+        axes.set_axis_off()
+    for axes, (xlabel, values) in zip(grid.flat, series.items()):
+        _draw_bars(axes, {xlabel: values}, formats[xlabel])
+        axes.set_yticks(range(len(labels)), [wrap(label, 30) for label in labels])
         axes.set_xlabel(xlabel)
     grid[0, 0].invert_yaxis()
     give_title(figure, title)
     sns.despine(figure)
     return figure
+
+
+def picture_and_bars(image: Image.Image, values: dict[str, float], title: str) -> Figure:
+    """A picture on the left, horizontal bars of probability on the right, the first one marked."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained", width_ratios=(1, 2))
+    left.imshow(thumbnail(image, 320))
+    left.set_axis_off()
+    _draw_bars(right, {"probability": values}, "{:.1%}")
+    right.patches[0].set_facecolor(COLOURS[1])
+    right.set_yticks(range(len(values)), [wrap(label, 34) for label in values])
+    right.invert_yaxis()
+    right.set(xlabel="probability", xlim=(0, 1.12))
+    sns.despine(ax=right)
+    give_title(figure, title)
+    return figure
+
+
+def _draw_bars(axes, series: dict[str, dict[str, float]], number_format: str) -> None:
+    """Bars of every series, label by label, with their numbers and the intervals of `metrics.Share`s."""
+    thickness = 0.8 / len(series)
+    for i, ((name, values), colour) in enumerate(zip(series.items(), COLOURS)):
+        places = [row + (i - (len(series) - 1) / 2) * thickness for row in range(len(values))]
+        numbers = list(values.values())
+        intervals = [(value - getattr(value, "low", value), getattr(value, "high", value) - value) for value in numbers]
+        drawn = axes.barh(places, numbers, thickness, color=colour, label=name,
+                          xerr=np.array(intervals).T if np.any(intervals) else None, ecolor="0.35", capsize=2)
+        axes.bar_label(drawn, [number_format.format(value) for value in numbers], padding=4, fontsize=9)
+    axes.margins(x=0.14)

@@ -12,34 +12,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from toyworld import NOUNS, Question, Thing
+
 from . import UserError
-from .lesson import progress
+from .terminal import progress
 
 GALLERY = Path(__file__).parent / "gallery"
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question about a picture, its short answer, and its kind: "what", "how many", "where", "side",
-    "colour", "either/or" or "yes/no"."""
-
-    kind: str
-    text: str
-    answer: str
 
 
 @dataclass(frozen=True)
 class Sample:
     """A picture and what is known of it: all of it for the gallery, name and path for the reader's own.
 
-    `objects` are dictionaries with "noun", "count" and "colour" (a word or None), from left to right.
+    `things` stand in it from left to right. They and the questions are as in `toyworld.draw`, without boxes.
     """
 
     name: str
     path: Path
     caption: str = ""
     caption_chinese: str = ""
-    objects: list[dict] = field(default_factory=list)
+    things: list[Thing] = field(default_factory=list)
     place: str = ""
     light: str = ""
     style: str = ""
@@ -143,16 +135,19 @@ def _gallery() -> tuple[Sample, ...]:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): get the repository's own copy again.") from error
+    chinese = {noun.english: noun.chinese for noun in NOUNS}
     return tuple(Sample(name=Path(entry["file"]).stem, path=GALLERY / entry["file"], caption=entry["caption"],
-                        caption_chinese=entry["caption_chinese"], objects=entry["objects"],
+                        caption_chinese=entry["caption_chinese"],
+                        things=[Thing(thing["noun"], chinese[thing["noun"]], thing["count"], thing["colour"])
+                                for thing in entry["objects"]],
                         place=entry["place"], light=entry["light"], style=entry["style"],
-                        questions=[Question(asked["kind"], asked["question"], asked["answer"])
+                        questions=[Question(asked["kind"], asked["question"], tuple(asked["answers"]))
                                    for asked in entry["questions"]])
                  for entry in entries)
 
 
-def chosen(options) -> list[Sample]:
-    """The reader's own pictures, from --image and --images, or else the gallery.
+def chosen(options) -> tuple[list[Sample], bool]:
+    """The reader's own pictures, from --image and --images, or else the gallery; and whether they are the reader's.
 
     Each of them is opened once: a picture that was named must be good; one in a folder that is not is
     skipped with a line on stderr.
@@ -164,7 +159,7 @@ def chosen(options) -> list[Sample]:
         UserError: A named picture or the folder cannot be used, or no picture in the folder can.
     """
     if not options.image and options.images is None:
-        return gallery()
+        return gallery(), False
     samples = []
     for path in options.image or ():
         open_picture(path)
@@ -180,4 +175,4 @@ def chosen(options) -> list[Sample]:
         if not good:
             raise UserError(f"None of the pictures in {options.images} can be opened: save them as JPEG or PNG.")
         samples += good
-    return samples
+    return samples, True

@@ -1,28 +1,19 @@
 """One lesson's frame: its options, the models it uses, the figures and numbers it leaves behind."""
 
 import argparse
-import errno
-import gc
 import io
-import json
 import os
 import shlex
-import subprocess
 import sys
 import textwrap
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from . import UserError
-from .catalog import FAILED, MODELS
-from .files import replacing
-
-# In a lesson's folder while it runs: `lower_rungs()`, a line each.
-RUNNING = "running.txt"
+from . import UserError, out_of_domain, processes, report
+from .models import MODELS
+from .terminal import OUT_OF_MEMORY, explain, in_notebook
 
 
 def common_options() -> argparse.ArgumentParser:
@@ -40,6 +31,9 @@ def common_options() -> argparse.ArgumentParser:
                         help="where to compute (default: the fastest there is)")
     parser.add_argument("--dtype", choices=("auto", "fp32", "fp16", "bf16", "int8"), default="auto",
                         help="precision of the weights (default: the fastest that is safe on the device)")
+    parser.add_argument("--without", action="append", metavar="CANDIDATE",
+                        help="do not try this model on this device in this precision, as blip2:cuda:fp16; what ran out "
+                             "of memory is started again with it")
     parser.add_argument("--output", type=Path, default=Path("outputs"), metavar="DIR",
                         help="where figures and results go (default: outputs)")
     parser.add_argument("--image", type=Path, action="append", metavar="FILE",
@@ -49,26 +43,25 @@ def common_options() -> argparse.ArgumentParser:
     return parser
 
 
-def explain(error: BaseException) -> tuple[str, int]:
-    """One sentence for the reader, and the exit code, for anything that ends a lesson."""
-    if isinstance(error, UserError):
-        return str(error), error.status
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted", 130
-    if out_of_memory(error):
-        return ("There is not enough memory for this model: close other programs, or run the small one with "
-                "--models embedded."), 1
-    if isinstance(error, OSError) and error.filename is not None:  # where one was to replace another, of that
-        return f"{error.filename2 or error.filename}: {error.strerror or error}.", 1
-    return f"{type(error).__name__}: {error} (run again with --debug to see where)", 1
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options of a lesson or an example, and what follows from them for this process."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
+        sys.stdout.reconfigure(errors="backslashreplace")  # where it cannot take Chinese, as in a pipe on Windows
+    options = parser.parse_args([] if in_notebook() else None)  # a notebook's own arguments are not for us
+    if options.weights:
+        os.environ["MULTIMODAL_WEIGHTS"] = str(options.weights)
+    return options
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether Python, a GPU or torch's allocator for the CPU could not have the memory that it asked for."""
-    signs = ("out of memory", "ALLOC_FAILED", "not enough memory",  # CUDA and Metal, cuBLAS, the CPU on Windows
-             "can't allocate memory")  # and on Linux
-    return (isinstance(error, MemoryError) or isinstance(error, OSError) and error.errno == errno.ENOMEM
-            or isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs))
+def announce(choice) -> dict[str, str]:
+    """Say which model runs, on what, in which precision and why (a `catalog.Choice`); returns it for results."""
+    print(f"Model: {choice.name}, {choice.source}, on {choice.device} in {choice.dtype_name.upper()}.")
+    print(textwrap.fill(choice.reason, 110, initial_indent="       ", subsequent_indent="       "))
+    if choice.source == "embedded":
+        from transformers.utils import logging
+        logging.disable_progress_bar()  # these load in a blink; the real ones are worth a bar
+    return {"key": choice.key, "name": choice.name, "source": choice.source, "device": choice.device,
+            "dtype": choice.dtype_name, "reason": choice.reason}
 
 
 class Lesson:
@@ -87,50 +80,38 @@ class Lesson:
         >>> lesson.finish()
     """
 
-    choices: list = []  # the `catalog.Choice`s of this process that something smaller could replace, in their order
-
     def __init__(self, section: str, title: str):
         self.section, self.title = section, title
         self.parser = argparse.ArgumentParser(description=f"{section} {title}", parents=[common_options()])
         self.argument = self.parser.add_argument
         self.models: list[dict] = []
+        self.could_give_up: list = []  # `catalog.Choice`s in whose place something smaller could run
         self.figures: list[str] = []
         self.measures: dict = {}
         self.steps = 0
 
     def start(self) -> argparse.Namespace:
         """Read the options, make the output folder and print the title."""
-        if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
-            sys.stdout.reconfigure(errors="backslashreplace")  # where it cannot take Chinese, as in a pipe on Windows
-        # A notebook's own arguments are not for the lesson.
-        self.options = self.parser.parse_args([] if in_notebook() else None)
-        if self.options.weights:
-            os.environ["MULTIMODAL_WEIGHTS"] = str(self.options.weights)
-        if not in_notebook():
-            sys.excepthook = partial(_report_and_exit, debug=self.options.debug)
-        self.began = time.perf_counter()
+        self.options = parse(self.parser)
         self.folder = self.options.output / self.section
+        if not in_notebook():
+            sys.excepthook = partial(report_and_exit, debug=self.options.debug, folder=self.folder)
+        self.began = time.perf_counter()
         self.folder.mkdir(parents=True, exist_ok=True)
         # A result of an earlier run must not pass for one of this run, should this one fail.
-        for name in ("results.json", RUNNING):
+        for name in ("results.json", processes.RUNNING):
             (self.folder / name).unlink(missing_ok=True)
         print(f"{self.section}  {self.title}")
         return self.options
 
     def use(self, choice) -> None:
         """Say which model the lesson runs, on what, in which precision and why (a `catalog.Choice`)."""
-        print(f"Model: {choice.name}, {choice.source}, on {choice.device} in {choice.dtype_name.upper()}.")
-        print(textwrap.fill(choice.reason, 110, initial_indent="       ", subsequent_indent="       "))
-        # What something smaller could replace: of the small models, those that can leave a GPU.
-        if choice.source != "embedded" or choice.device != "cpu" and self.options.device == "auto":
-            Lesson.choices.append(choice)
-        # For the runner, should the system end this process for want of memory.
-        (self.folder / RUNNING).write_text("\n".join(lower_rungs()))
-        if choice.source == "embedded":
-            from transformers.utils import logging
-            logging.disable_progress_bar()  # these load in a blink; the real ones are worth a bar
-        self.models.append({"key": choice.key, "name": choice.name, "source": choice.source,
-                            "device": choice.device, "dtype": choice.dtype_name, "reason": choice.reason})
+        self.models.append(announce(choice))
+        if choice.candidate:
+            # The real model that came last goes first, as all were in memory together; the small ones go last.
+            self.could_give_up.insert(0, choice)
+            self.could_give_up.sort(key=lambda choice: choice.source == "embedded")
+        (self.folder / processes.RUNNING).write_text("\n".join(choice.candidate for choice in self.could_give_up))
 
     def check(self, pictures: list) -> None:
         """Warn of the reader's own pictures that the small models cannot understand, if one of those runs.
@@ -141,12 +122,10 @@ class Lesson:
         own = [sample for sample in pictures if not sample.caption][:100]  # a hundred are enough to say it
         if not own or all(model["source"] != "embedded" for model in self.models):
             return
-        from . import world
-
         foreign = []
         for start in range(0, len(own), 32):  # not all of a folder in memory at once
             some = own[start:start + 32]
-            distances = world.distances([sample.image for sample in some])
+            distances = out_of_domain.distances([sample.image for sample in some])
             foreign += [sample.path.name for sample, distance in zip(some, distances) if distance > 1]
         if foreign:
             some = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
@@ -166,8 +145,7 @@ class Lesson:
     def save(self, figure, name: str) -> Path:
         """Save a matplotlib figure as NAME.png in the lesson's folder; a notebook shows it too."""
         path = self.folder / f"{name}.png"
-        with replacing(path) as part:
-            figure.savefig(part, format="png", dpi=150)
+        report.save_figure(figure, path)
         self.figures.append(path.name)
         print(f"   figure: {path}")
         if in_notebook():
@@ -186,91 +164,23 @@ class Lesson:
                   "own.")
         results = {"section": self.section, "title": self.title, "models": self.models, "figures": self.figures,
                    "seconds": round(time.perf_counter() - self.began, 2), "measures": self.measures}
-        path = self.folder / "results.json"
-        with replacing(path) as part:
-            part.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8",
-                            errors="backslashreplace")  # a file's name need not be UTF-8
-        (self.folder / RUNNING).unlink(missing_ok=True)
+        report.write_results(self.folder / "results.json", results)
+        (self.folder / processes.RUNNING).unlink(missing_ok=True)
         print(f"\n{self.section} done in {results['seconds']:.1f} s: {len(self.figures)} figures in {self.folder}")
 
 
-def progress(items):
-    """The items of a list, with a bar on the terminal if they take longer than five seconds."""
-    from tqdm import tqdm
-
-    return tqdm(items, delay=5, disable=None, leave=False)
-
-
-def converse(answer: Callable[[str, list[tuple[str, str]]], str]) -> list[tuple[str, str]]:
-    """A conversation at the terminal until "quit", "exit" or the end of the input: its questions and answers.
-
-    Args:
-        answer: Answers a question, given the questions and answers before it. What its UserErrors say is printed.
-    """
-    with suppress(ImportError):  # not on Windows; elsewhere it gives input() a line editor
-        import readline  # noqa: F401
-    history = []
-    with suppress(EOFError):
-        while (question := input("You: ").strip()).lower() not in ("quit", "exit"):
-            try:
-                if question:
-                    history.append((question, answer(question, history)))
-                    print(f"Model: {history[-1][1]}")
-            except UserError as error:
-                print(error)
-    return history
-
-
-def lower_rungs() -> list[str]:
-    """What this process runs and something smaller could replace, the one to give up first in front: the real model
-    that came last, as all were in memory together."""
-    latest = sorted(reversed(Lesson.choices), key=lambda choice: choice.source == "embedded")
-    return [choice.rung for choice in latest]
-
-
-def give_up(rungs: list[str]) -> bool:
-    """Say that memory ran out and note the first of the rungs that has not been given up, for whatever is started from
-    here on. False if there is none."""
-    failed = os.environ.get(FAILED, "").splitlines()
-    rung = next((rung for rung in rungs if rung not in failed), None)
-    if rung:
-        print(f"There was not enough memory for {rung}: once more, one step lower.", flush=True)
-        os.environ[FAILED] = "\n".join([*failed, rung])
-    return rung is not None
-
-
-def step_down(error: BaseException) -> None:
-    """If memory ran out, start the lesson anew without the model, device and precision that it was on.
-
-    A new process is the only sure way to have all memory back. Returns if something else went wrong, or if nothing
-    smaller is left.
-    """
-    if not out_of_memory(error) or in_notebook() or not give_up(lower_rungs()):
-        return
-    command = [sys.executable, *sys.argv]
-    if sys.platform == "win32":  # where execv ends this process at once, and whoever waits for it would go on
-        error.__traceback__ = sys.last_traceback = sys.last_exc = None
-        vars(sys.modules["__main__"]).clear()  # the models
-        gc.collect()
-        sys.exit(subprocess.call(command))
-    os.execv(sys.executable, command)
-
-
-def in_notebook() -> bool:
-    """Whether this code runs in a Jupyter kernel."""
-    return "ipykernel" in sys.modules
-
-
-def _report_and_exit(kind, error, trace, debug: bool) -> None:
-    """An exception hook: one step down, or one sentence instead of a traceback, and the right exit code."""
+def report_and_exit(kind, error, trace, debug: bool, folder: Path) -> None:
+    """An exception hook: one step lower if memory ran out, or one sentence instead of a traceback; and the right exit
+    status."""
+    sentence, status = explain(error)
     if debug:
         traceback.print_exception(error)
-    else:
-        step_down(error)
-    if not debug and not isinstance(error, (UserError, KeyboardInterrupt, MemoryError, OSError)):
+    elif status == OUT_OF_MEMORY and (arguments := processes.one_step_lower(folder, sys.argv[1:])):
+        del error
+        processes.replace_process(arguments)
+    elif status == 1 and not isinstance(error, (UserError, OSError)):
         # A mistake of ours, not of the reader: where it happened helps whoever reports it.
         frame = traceback.extract_tb(trace)[-1]
         print(f"at {Path(frame.filename).name}:{frame.lineno}", file=sys.stderr)
-    sentence, status = explain(error)
     print(f"error: {sentence}", file=sys.stderr, flush=True)
     sys.exit(status)

@@ -1,8 +1,49 @@
 """Scores: retrieval, answers, captions. NumPy arrays in, floats between 0 and 1 out."""
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
+
+
+class Share(float):
+    """A share of cases with its 95% interval; `share` computes it.
+
+    It is a float that keeps `low`, `high` and `count`. As text it is "66.7% (20.8 to 93.9, n = 3)". Formatted as a
+    percentage it gets more decimals where it would be rounded to 0% or 100% and is neither.
+    """
+
+    def __new__(cls, value: float, low: float, high: float, count: int):
+        number = super().__new__(cls, value)
+        number.low, number.high, number.count = low, high, count
+        return number
+
+    def __format__(self, form: str) -> str:
+        text = format(float(self), form)
+        if not form.endswith("%") or float(self) in (0.0, 1.0):
+            return text
+        decimals = 0
+        while float(text.rstrip("%")) in (0.0, 100.0) and decimals < 6:
+            decimals += 1
+            text = format(float(self), f".{decimals}%")
+        return text
+
+    def __str__(self) -> str:
+        return f"{self:.1%} ({100 * self.low:.1f} to {100 * self.high:.1f}, n = {self.count})"
+
+
+def share(right: Iterable[bool]) -> Share:
+    """The share of what is right, with its 95% interval by Wilson's method (1927).
+
+    Args:
+        right: Booleans, (N,), at least one.
+    """
+    marks = np.asarray([*right], bool)
+    count, z = len(marks), 1.959964
+    value = float(marks.mean())
+    centre, half = value + z**2 / (2 * count), z * np.sqrt(value * (1 - value) / count + z**2 / (4 * count**2))
+    low, high = (float(bound / (1 + z**2 / count)) for bound in (centre - half, centre + half))
+    return Share(value, max(0.0, low), min(1.0, high), count)
 
 
 def ranks(similarity: np.ndarray) -> np.ndarray:
@@ -37,9 +78,10 @@ def normalise_answer(answer: str) -> str:
     return " ".join(digits.get(word, word) for word in words if word not in ("a", "an", "the"))
 
 
-def is_right(answer: str, expected: str) -> bool:
-    """Whether two answers are the same once normalised."""
-    return normalise_answer(answer) == normalise_answer(expected)
+def is_right(answer: str, expected: str | Iterable[str]) -> bool:
+    """Whether an answer is the expected one, or one of those expected, once normalised."""
+    several = [expected] if isinstance(expected, str) else expected
+    return normalise_answer(answer) in map(normalise_answer, several)
 
 
 def mean_average_precision(similarity: np.ndarray, relevant: np.ndarray) -> float:

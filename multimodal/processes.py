@@ -1,9 +1,15 @@
-"""Programs in processes of their own: started by a fork where that is possible, ended with all that they started."""
+"""Lessons in processes of their own: started by a fork where that is possible, ended with all that they started, and
+started again one step lower if memory ran out.
+
+A lesson that cannot have its memory ends with status OUT_OF_MEMORY, or the system kills it. While it runs, it keeps in
+its output folder a list of what it could give up (`Lesson.use` writes it). Whoever started it takes the first line
+of that list and starts it again with `--without` it: the runner does so, and a lesson run alone does so for itself.
+"""
 
 import contextlib
 import ctypes
+import gc
 import importlib
-import mmap
 import os
 import runpy
 import signal
@@ -15,8 +21,9 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
-from .lesson import explain, step_down
+from .terminal import explain
 
+RUNNING = "running.txt"  # in a lesson's folder while it runs: the candidates that it could give up, first one first
 TRANSFORMERS_CLASSES = ("CLIPModel", "CLIPProcessor", "BlipForConditionalGeneration", "BlipProcessor",
                         "Blip2ForConditionalGeneration", "Blip2Processor")
 # Elsewhere a fork is missing (Windows) or unsafe once the system's own libraries are loaded (macOS). And torchao, which
@@ -53,21 +60,24 @@ def stop(number: int, frame) -> None:
     raise SystemExit(128 + number)
 
 
-def start(file: Path, arguments: list[str], reason: mmap.mmap):
+def start(file: Path, arguments: list[str], why: Path):
     """Start a lesson with a process group of its own and no input; returns its process, as Popen does.
 
     Args:
-        reason: Shared memory; a lesson in a forked process writes there why it failed.
+        why: Where the lesson is to write why it failed.
 
     Raises:
         OSError: There is no memory for it, or there are too many processes.
     """
     if CAN_FORK:
-        return _fork(file, arguments, reason)
-    return subprocess.Popen([sys.executable, str(file), *arguments], stdin=subprocess.DEVNULL, start_new_session=True)
+        return _fork(file, arguments, why)
+    # This module as a program does what the child of a fork does; it must find the package from any folder.
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen([sys.executable, "-m", __name__, str(why), str(file), *arguments], start_new_session=True,
+                            stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": path})
 
 
-def _fork(file: Path, arguments: list[str], reason: mmap.mmap) -> types.SimpleNamespace:
+def _fork(file: Path, arguments: list[str], why: Path) -> types.SimpleNamespace:
     """Run a lesson in a copy of this process. Returns it with its `pid`, as Popen does."""
     runner = os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # Until the child has put stop() away.
@@ -76,7 +86,14 @@ def _fork(file: Path, arguments: list[str], reason: mmap.mmap) -> types.SimpleNa
         if child == 0:
             status = 1
             try:
-                status = _run_in_child(file, arguments, reason, runner)
+                os.setpgid(0, 0)
+                ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it dies with the runner.
+                if os.getppid() == runner:  # It did not die before the line above.
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
+                    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+                    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # A lesson waits for nobody.
+                    status = run_script(file, arguments, why)
             finally:
                 os._exit(status)  # Whatever happens, the child must not go on as a second runner.
         os.setpgid(child, child)  # As the child does itself: nobody knows which of the two comes first.
@@ -85,34 +102,51 @@ def _fork(file: Path, arguments: list[str], reason: mmap.mmap) -> types.SimpleNa
     return types.SimpleNamespace(pid=child)
 
 
-def _run_in_child(file: Path, arguments: list[str], reason: mmap.mmap, runner: int) -> int:
-    """Run a lesson as `python FILE ARGUMENTS` would; return its exit code, and write why it failed to `reason`."""
+def run_script(file: Path, arguments: list[str], why: Path) -> int:
+    """Run a script as `python FILE ARGUMENTS` would; return its exit status, and write to `why` why it failed."""
     sentence, status = "", 0
     try:
-        os.setpgid(0, 0)
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: if the runner is killed, so is the lesson.
-        if os.getppid() != runner:
-            return 1  # The runner died before the line above.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # A lesson waits for nobody.
         sys.argv[:] = [str(file), *arguments]
         runpy.run_path(str(file), run_name="__main__")
     except SystemExit as end:
         if end.code is not None:
             sentence, status = ("", end.code & 0xFF) if isinstance(end.code, int) else (str(end.code), 1)
     except BaseException as error:  # Python itself, too, catches everything at a script's end.
-        if "--debug" not in arguments:
-            step_down(error)
         sentence, status = explain(error)
         if "--debug" in arguments:
             traceback.print_exc()
     if sentence:
-        reason.write(sentence.encode(errors="replace")[:len(reason)])
+        why.write_text(sentence, encoding="utf-8", errors="replace")
         print(f"error: {sentence}", file=sys.stderr)
     sys.stdout.flush()
     return status
+
+
+def one_step_lower(folder: Path, arguments: list[str]) -> list[str] | None:
+    """The arguments with which to start a lesson that ran out of memory again, or None if it has nothing to give up.
+
+    Args:
+        folder: Its output folder.
+        arguments: Those that it had.
+    """
+    try:
+        candidate, *_ = (folder / RUNNING).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):  # It had no model yet, or has nothing to give up.
+        return None
+    print(f"There was not enough memory: once more, one step lower (--without {candidate}).", flush=True)
+    return [*arguments, f"--without={candidate}"]
+
+
+def replace_process(arguments: list[str]) -> None:
+    """Start this program anew with other arguments, in the place of this process: so all its memory is free again."""
+    command = [sys.executable, sys.argv[0], *arguments]
+    if sys.platform != "win32":
+        os.execv(sys.executable, command)
+    # There execv ends this process at once, and whoever waits for it would go on. So it waits, without its models.
+    sys.last_traceback = sys.last_exc = sys.last_value = None
+    vars(sys.modules["__main__"]).clear()
+    gc.collect()
+    sys.exit(subprocess.call(command))
 
 
 def wait(process) -> tuple[int, int | None]:
@@ -138,3 +172,7 @@ def memory_kills() -> int:
     with contextlib.suppress(OSError, ValueError):
         return int(Path("/proc/vmstat").read_text().partition("\noom_kill ")[2].split("\n")[0])
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(Path(sys.argv[2]), sys.argv[3:], Path(sys.argv[1])))

@@ -10,17 +10,14 @@ import re
 import sys
 import traceback
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from pickle import PickleError
 
 from . import UserError
 from .hardware import readable_size
-
-if TYPE_CHECKING:
-    from .catalog import Model
+from .models import LESSONS, MODELS, Model
+from .terminal import explain
 
 TRANSFORMERS = ">=5.23,<6"  # the versions that the pinned commits of the catalogue go with, as in requirements.txt
 
@@ -29,7 +26,7 @@ TRANSFORMERS = ">=5.23,<6"  # the versions that the pinned commits of the catalo
 NEEDED = re.compile(r"(\d+_\w+/)?([\w.-]+\.(json|txt|jinja)|(pytorch_)?model(-\d+-of-\d+)?\.(safetensors|bin))")
 
 
-def find(model: "Model") -> Path | None:
+def find(model: Model) -> Path | None:
     """The folder with the complete real weights on this machine, or None. It asks no network.
 
     The environment variable MULTIMODAL_WEIGHTS (the lessons' --weights) may name a folder that holds the model's files
@@ -59,30 +56,51 @@ def find(model: "Model") -> Path | None:
     return None
 
 
-@contextmanager
-def read_frugally() -> Iterator[None]:
-    """While it lasts, `from_pretrained` takes little more memory than the model: that of a few tensors.
+def watch_loading() -> None:
+    """From here on `from_pretrained` says in a sentence what is wrong with weights, and is frugal with memory.
 
-    On Linux and macOS transformers maps a file of weights into memory, so that all that is read of it counts until
-    somebody needs the room; here each tensor is read by itself, as transformers does it on Windows. And the C library
-    of most Linux systems keeps freed blocks of up to 32 MB for later: while tensors are converted, blocks of two sizes
-    alternate, and what is kept between them came to 3 GB for BLIP-2 in INT8. Here it gives them back.
+    In FP32 the file itself, mapped into memory, is the weights. In another precision each tensor is converted as it is
+    read, and loading takes little more memory than the model: on Linux and macOS transformers would map the file, so
+    that all that is read of it counts until somebody needs the room; here it reads tensor by tensor, as it does on
+    Windows. And the C library of most Linux systems keeps freed blocks of up to 32 MB for later: blocks of two sizes
+    alternate while tensors are converted, and what was kept between them came to 3 GB for BLIP-2 in INT8. While weights
+    are loaded it gives them back.
+
+    Raises (from `from_pretrained`):
+        UserError: The weights are damaged, or do not belong to their configuration.
     """
-    from transformers import modeling_utils
+    import torch
+    from safetensors import SafetensorError
+    from transformers import PreTrainedModel, modeling_utils
 
-    mapping = modeling_utils.safe_open
+    library, mapping = PreTrainedModel.from_pretrained.__func__, modeling_utils.safe_open
+    if library.__module__ == __name__:  # it watches already
+        return
 
     def read(*arguments, **options):
-        return mapping(*arguments, **{name: "pread" if name == "backend" else option
-                                      for name, option in options.items()})
+        return mapping(*arguments, **options | ({"backend": "pread"} if "backend" in options else {}))
 
-    modeling_utils.safe_open = read
-    _keep_freed_blocks(2**20)
-    try:
-        yield
-    finally:
-        modeling_utils.safe_open = mapping
-        _keep_freed_blocks(2**25)  # what the library itself comes to in the long run, and faster for a model at work
+    def from_pretrained(cls, path, *arguments, **options):
+        frugal = options.get("dtype") not in (None, "float32", torch.float32)
+        try:
+            if frugal:
+                modeling_utils.safe_open = read
+                _keep_freed_blocks(2**20)
+            return library(cls, path, *arguments, **options)
+        except (RuntimeError, ValueError, LookupError, PickleError, SafetensorError) as error:
+            if "memory" in str(error):  # which ran out: `terminal.out_of_memory` knows it
+                raise
+            raise UserError(f"The weights in {path} cannot be loaded, as they are damaged or do not belong to "
+                            "their config.json: `python -m multimodal.weights check` compares files that were fetched "
+                            "with their hashes; --debug shows what the library says.") from error
+        finally:
+            if frugal:
+                modeling_utils.safe_open = mapping
+                # What the library itself comes to in the long run, and faster for a model at work.
+                _keep_freed_blocks(2**25)
+
+    from_pretrained.__module__ = __name__
+    PreTrainedModel.from_pretrained = classmethod(from_pretrained)
 
 
 def _keep_freed_blocks(size: int) -> None:
@@ -156,7 +174,7 @@ def _missing_weights(folder: Path) -> list[str]:
     return ["model.safetensors"]
 
 
-def fetch(model: "Model") -> Path:
+def fetch(model: Model) -> Path:
     """Download the real weights into the hub's cache, unless they are there, and return their folder.
 
     HF_ENDPOINT (a mirror), HF_TOKEN, HF_HUB_OFFLINE and HF_HUB_DOWNLOAD_TIMEOUT (seconds) count, as everywhere.
@@ -208,8 +226,6 @@ def _own_folders() -> dict[str, Path]:
     Raises:
         UserError: It is no folder, or there is no model in it.
     """
-    from .catalog import MODELS
-
     if not (own := os.environ.get("MULTIMODAL_WEIGHTS")):
         return {}
     own = Path(own).expanduser().absolute()  # a relative path might pass for the name of a repository
@@ -224,12 +240,12 @@ def _own_folders() -> dict[str, Path]:
     return folders
 
 
-def _folder_names(model: "Model") -> tuple[str, str]:
+def _folder_names(model: Model) -> tuple[str, str]:
     """What a folder of the reader's with the model's files may be called."""
     return model.hub_id.replace("/", "--"), model.hub_id.split("/")[-1]
 
 
-def _repository(model: "Model") -> Path:
+def _repository(model: Model) -> Path:
     return cache_folder() / f"models--{model.hub_id.replace('/', '--')}"
 
 
@@ -251,12 +267,12 @@ def _whole(file: Path) -> bool:
         (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
 
 
-def _begun(model: "Model") -> int:
+def _begun(model: Model) -> int:
     """Bytes of a download that was interrupted."""
     return sum(part.stat().st_size for part in _repository(model).glob("blobs/*.part"))
 
 
-def _list(models: dict[str, "Model"]) -> int:
+def _list(models: dict[str, Model]) -> int:
     print(f"{'name':24}{'repository':51}{'weights':>9}  {'licence':13}{'commit':9}on this machine")
     for model in models.values():
         folder, lacking = _found(model)
@@ -275,7 +291,7 @@ def _list(models: dict[str, "Model"]) -> int:
     return 0
 
 
-def _found(model: "Model") -> tuple[Path | None, UserError | None]:
+def _found(model: Model) -> tuple[Path | None, UserError | None]:
     """What `find` returns, or what it raises."""
     try:
         return find(model), None
@@ -283,7 +299,7 @@ def _found(model: "Model") -> tuple[Path | None, UserError | None]:
         return None, error
 
 
-def _where(models: dict[str, "Model"]) -> int:
+def _where(models: dict[str, Model]) -> int:
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     print(f"1. a folder of yours  {os.environ.get('MULTIMODAL_WEIGHTS') or 'none (--weights or MULTIMODAL_WEIGHTS)'}")
     print(f"2. the hub's cache    {cache_folder()} (HF_HOME or HF_HUB_CACHE move it)")
@@ -296,7 +312,7 @@ def _where(models: dict[str, "Model"]) -> int:
     return 0
 
 
-def _check(models: dict[str, "Model"]) -> int:
+def _check(models: dict[str, Model]) -> int:
     """Read every file of the weights that are here; 1 if one is not what the hub listed when it was fetched."""
     from .download import Progress, matches
 
@@ -332,9 +348,6 @@ def _check(models: dict[str, "Model"]) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command `python -m multimodal.weights`; its exit code."""
-    from .catalog import LESSONS, MODELS
-    from .lesson import explain
-
     debug = argparse.ArgumentParser(add_help=False)  # before the command or after it
     debug.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
                        help="show the traceback when something fails")
@@ -371,6 +384,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from multimodal import weights  # not this second copy of it, whose functions catalog does not know
-
-    sys.exit(weights.main())
+    sys.exit(main())

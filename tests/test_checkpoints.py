@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from multimodal import UserError, catalog, hardware, images, metrics, reader
+from multimodal import UserError, adapters, images, metrics, models
 
 GALLERY = images.gallery()
-SINGLE = [sample for sample in GALLERY if len(sample.objects) == 1 and sample.objects[0]["count"] == 1]
+SINGLE = [sample for sample in GALLERY if len(sample.things) == 1 and sample.things[0].count == 1]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -19,11 +19,11 @@ def offline():
 
 
 def folder(name: str) -> Path:
-    return catalog.CHECKPOINTS / name
+    return models.CHECKPOINTS / name
 
 
 def test_all_weights_together_are_small():
-    sizes = [path.stat().st_size for path in catalog.CHECKPOINTS.rglob("*.safetensors")]
+    sizes = [path.stat().st_size for path in models.CHECKPOINTS.rglob("*.safetensors")]
     assert len(sizes) >= 3
     assert sum(sizes) < 60e6
 
@@ -43,12 +43,12 @@ def test_clip_names_what_is_there():
 
     model = CLIPModel.from_pretrained(folder("clip"), dtype=torch.float32).eval()
     processor = CLIPProcessor.from_pretrained(folder("clip"))
-    nouns = sorted({thing["noun"] for sample in GALLERY for thing in sample.objects})
+    nouns = sorted({thing.noun for sample in GALLERY for thing in sample.things})
     inputs = processor(text=[f"a picture of a {noun}" for noun in nouns], images=[s.image for s in SINGLE],
                        return_tensors="pt", padding=True)
     with torch.inference_mode():
         best = model(**inputs).logits_per_image.argmax(dim=1).tolist()
-    right = sum(nouns[i] == sample.objects[0]["noun"] for i, sample in zip(best, SINGLE))
+    right = sum(nouns[i] == sample.things[0].noun for i, sample in zip(best, SINGLE))
     assert right / len(SINGLE) > 0.8  # chance is below 2%
 
 
@@ -56,15 +56,15 @@ def test_clip_names_what_is_there():
                                   "右边有{b}，左边有{a}"])
 def test_clip_tells_left_from_right_however_it_is_said(form):
     import torch
+    from training.language import Group, phrase, phrase_chinese
     from transformers import CLIPModel, CLIPProcessor
 
-    from training.language import Group, phrase, phrase_chinese
     from training.sprites import NOUNS
 
     names = [noun.english for noun in NOUNS]
-    pairs = [sample for sample in GALLERY if len(sample.objects) == 2]
+    pairs = [sample for sample in GALLERY if len(sample.things) == 2]
     say = phrase if form.isascii() else phrase_chinese
-    said = [[say(Group(names.index(thing["noun"]), thing["count"]), False) for thing in sample.objects]
+    said = [[say(Group(names.index(thing.noun), thing.count), False) for thing in sample.things]
             for sample in pairs]
     texts = [form.format(a=a, b=b) for left, right in said for a, b in ((left, right), (right, left))]
     model = CLIPModel.from_pretrained(folder("clip"), dtype=torch.float32).eval()
@@ -97,7 +97,7 @@ def test_blip_names_what_is_there():
     with torch.inference_mode():
         output = model.generate(**processor(images=[s.image for s in SINGLE], return_tensors="pt"), max_new_tokens=30)
     captions = processor.batch_decode(output, skip_special_tokens=True)
-    right = sum(sample.objects[0]["noun"] in caption for sample, caption in zip(SINGLE, captions))
+    right = sum(sample.things[0].noun in caption for sample, caption in zip(SINGLE, captions))
     assert right / len(SINGLE) > 0.8
     for beginning in ("a photo of", "this is", "I see"):
         with torch.inference_mode():
@@ -114,18 +114,17 @@ def test_blip2_answers_what_it_sees():
 
     model = Blip2ForConditionalGeneration.from_pretrained(folder("blip2"), dtype=torch.float32).eval()
     processor = Blip2Processor.from_pretrained(folder("blip2"))
-    choice = catalog.decide("blip2", hardware.detect(), models="embedded")
-    reader.check_image_tokens(model.config, processor, choice)
+    adapters.check_image_tokens(model, processor, folder("blip2"))
     asked = [(sample, question) for sample in SINGLE for question in sample.questions if question.kind == "what"]
     inputs = processor(images=[sample.image for sample, _ in asked], padding=True, padding_side="left",
                        text=[f"Question: {question.text} Answer:" for _, question in asked], return_tensors="pt")
     with torch.inference_mode():
         output = model.generate(**inputs, max_new_tokens=20, do_sample=False)
     answers = processor.batch_decode(output[:, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
-    right = sum(metrics.is_right(answer, question.answer) for answer, (_, question) in zip(answers, asked))
+    right = sum(metrics.is_right(answer, question.answers) for answer, (_, question) in zip(answers, asked))
     assert right / len(asked) > 0.7
     # With another number or token in either place it would answer blindly, and transformers would raise nothing.
     for owner, name in ((processor, "num_query_tokens"), (model.config, "image_token_index")):
         with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match="fetch blip2"):
             patch.setattr(owner, name, getattr(owner, name) + 1)
-            reader.check_image_tokens(model.config, processor, choice)
+            adapters.check_image_tokens(model, processor, folder("blip2"))

@@ -191,11 +191,12 @@ def test_folders_without_pictures(photo, tmp_path):
 # The choice
 
 def test_without_options_the_gallery_is_chosen():
-    assert images.chosen(options()) == images.gallery()
+    assert images.chosen(options()) == (images.gallery(), False)
 
 
 def test_own_pictures_have_a_name_and_no_words(photo):
-    (sample,) = images.chosen(options(image=[photo]))
+    (sample,), own = images.chosen(options(image=[photo]))
+    assert own
     assert (sample.name, sample.path, sample.caption, sample.questions) == ("photo", photo, "", [])
     assert sample.image.size == (40, 20)
 
@@ -204,7 +205,7 @@ def test_named_pictures_come_before_those_of_the_folder(photo, tmp_path):
     folder = tmp_path / "more"
     folder.mkdir()
     Image.new("RGB", (4, 4)).save(folder / "other.png")
-    assert [sample.name for sample in images.chosen(options([photo], folder))] == ["photo", "other"]
+    assert [sample.name for sample in images.chosen(options([photo], folder))[0]] == ["photo", "other"]
 
 
 def test_a_broken_picture_that_was_named_is_an_error(tmp_path):
@@ -215,7 +216,7 @@ def test_a_broken_picture_that_was_named_is_an_error(tmp_path):
 
 def test_a_broken_picture_in_a_folder_is_skipped_with_a_line(photo, tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"broken")
-    assert [sample.name for sample in images.chosen(options(folder=tmp_path))] == ["photo"]
+    assert [sample.name for sample in images.chosen(options(folder=tmp_path))[0]] == ["photo"]
     said = capsys.readouterr()
     assert said.out == "" and len(said.err.splitlines()) == 1 and "broken.png" in said.err
 
@@ -256,26 +257,26 @@ def test_the_gallery_shows_all_places_lights_and_many_nouns():
     places = {"snow", "beach", "grass", "night", "sunset", "room", "road", "sea", "desert", "plain"}
     assert {sample.place for sample in samples} == places
     assert {sample.light for sample in samples} == {"day", "night", "sunset"}
-    alone = [s.objects[0]["noun"] for s in samples if len(s.objects) == 1 and s.objects[0]["count"] == 1]
+    alone = [s.things[0].noun for s in samples if len(s.things) == 1 and s.things[0].count == 1]
     assert len(alone) == len(set(alone)) >= 40
 
 
 def test_the_fields_of_the_gallery_agree():
     kinds = {"what", "how many", "where", "side", "colour", "either/or", "yes/no"}
     for sample in images.gallery():
-        assert 1 <= len(sample.objects) <= 3
-        for thing in sample.objects:
-            assert set(thing) == {"noun", "count", "colour"} and thing["count"] in (1, 2, 3)
+        assert 1 <= len(sample.things) <= 3
+        for thing in sample.things:
+            assert thing.count in (1, 2, 3) and thing.chinese and thing.boxes is None
         assert 5 <= len(sample.questions) <= 8
         texts = [question.text for question in sample.questions]
         assert len(set(texts)) == len(texts)
         asked = {question.kind for question in sample.questions}
         assert {"what", "where", "either/or", "yes/no"} <= asked <= kinds
-        assert ("side" in asked) == (len(sample.objects) > 1)
+        assert ("side" in asked) == (len(sample.things) > 1)
         for question in sample.questions:
             assert question.text.endswith("?") and question.answer
             if question.kind == "colour":
-                assert question.answer in {thing["colour"] for thing in sample.objects}
+                assert question.answer in {thing.colour for thing in sample.things}
             if question.kind == "where":
                 assert sample.caption.endswith(f" {question.answer}")
             if question.kind == "either/or":
@@ -284,8 +285,8 @@ def test_the_fields_of_the_gallery_agree():
             if question.kind == "side":
                 assert question.answer in ("left", "middle", "right")
             if question.kind == "how many":
-                counts = {thing["count"] for thing in sample.objects} | {sum(t["count"] for t in sample.objects)}
-                if not any(thing["noun"] in question.text for thing in sample.objects):
+                counts = {thing.count for thing in sample.things} | {sum(t.count for t in sample.things)}
+                if not any(thing.noun in question.text for thing in sample.things):
                     counts.add(0)  # asked of something that is not there
                 assert ("none", "one", "two", "three").index(question.answer) in counts
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from multimodal import weights
-from multimodal.catalog import MODELS
 from multimodal.images import open_picture
+from multimodal.models import MODELS
 
 pytestmark = pytest.mark.hub
 

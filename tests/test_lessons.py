@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from multimodal.catalog import CHECKPOINTS, hardware_table
+from multimodal.catalog import hardware_table
 from multimodal.images import GALLERY
+from multimodal.models import CHECKPOINTS
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = ("9.1", "9.2", "9.3", "9.4", "9.5", "9.6")

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from transformers import BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor, CLIPModel, CLIPProcessor
 
-from multimodal import images, reader
-from multimodal.catalog import CHECKPOINTS
+from multimodal import images, reader, speedups
+from multimodal.models import CHECKPOINTS
 
 PATHS = [sample.path for sample in images.gallery()]
 
@@ -74,11 +74,11 @@ def test_half_precision(clip):
 def test_quickened_models_give_the_same_embeddings(clip):
     model, image_processor = clip
     expected = plain(model, image_processor, PATHS[:8])
-    quick = copy.deepcopy(reader.quicken(copy.deepcopy(model), torch.float32))
+    quick = copy.deepcopy(speedups.faster_clip(copy.deepcopy(model), torch.float32))
     assert np.abs(plain(quick, image_processor, PATHS[:8]) - expected).max() < 1e-5
     already_half = CLIPModel.from_pretrained(CHECKPOINTS / "clip", dtype=torch.bfloat16).eval()  # as 9.3 has it
     for before in (quick, already_half):
-        embeddings, _ = reader.embed_files(reader.quicken(before, torch.bfloat16), image_processor, PATHS[:8])
+        embeddings, _ = reader.embed_files(speedups.faster_clip(before, torch.bfloat16), image_processor, PATHS[:8])
         assert (embeddings * expected).sum(axis=1).min() > 0.999
 
 
@@ -92,7 +92,7 @@ def test_fused_attention_gives_the_same_captions():
         return model.vision_model(**inputs).last_hidden_state, model.generate(**inputs, max_new_tokens=20).tolist()
 
     features, said = see_and_say()
-    reader.fuse_attention(model)
+    speedups.fuse_attention(model)
     fused_features, fused_said = see_and_say()
     assert torch.allclose(features, fused_features, atol=1e-4) and said == fused_said
 

@@ -17,8 +17,8 @@ import pytest
 from hub import BLIP2_FILES, CLIP_FILES, SBERT_FILES, TEXT_FILES, Fault, Hub, embedded, safetensors, sharded
 
 from multimodal import UserError, weights
-from multimodal.catalog import CHECKPOINTS, LESSONS, MODELS
 from multimodal.hardware import readable_size
+from multimodal.models import CHECKPOINTS, LESSONS, MODELS
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = "model.safetensors"
@@ -564,7 +564,7 @@ import sys
 import torch
 from transformers import AutoProcessor, Blip2ForConditionalGeneration, CLIPModel
 from multimodal import weights
-from multimodal.catalog import CHECKPOINTS, MODELS
+from multimodal.models import CHECKPOINTS, MODELS
 
 for key, model in (("clip", CLIPModel), ("blip2", Blip2ForConditionalGeneration)):
     fetched = weights.fetch(MODELS[key])
@@ -645,16 +645,13 @@ import os
 import sys
 import torch
 from transformers import CLIPModel, modeling_utils
-from multimodal.catalog import Choice
+from multimodal import weights
 from multimodal.hardware import peak_memory
 
-choice = Choice("clip", "", sys.argv[1], "local weights", "cpu", "bf16", "")
 before, safe_open = peak_memory(), modeling_utils.safe_open
 if sys.argv[2] == "frugal":
-    with choice.loading() as settings:
-        model = CLIPModel.from_pretrained(choice.path, **settings)
-else:
-    model = CLIPModel.from_pretrained(choice.path, dtype=torch.bfloat16)
+    weights.watch_loading()
+model = CLIPModel.from_pretrained(sys.argv[1], dtype=torch.bfloat16)
 assert model.dtype is torch.bfloat16 and modeling_utils.safe_open is safe_open
 size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
 print((peak_memory() - before) / size, sum(parameter.float().sum().item() for parameter in model.parameters()))
@@ -681,7 +678,7 @@ LESSON = """
 import runpy
 import sys
 from dataclasses import replace
-from multimodal.catalog import GB, MODELS
+from multimodal.models import GB, MODELS
 
 MODELS["blip2"] = replace(MODELS["blip2"], parameters=10_000_000, cpu_memory=GB)
 MODELS["clip"] = replace(MODELS["clip"], parameters=7_000_000, cpu_memory=GB)

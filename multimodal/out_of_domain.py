@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .catalog import CHECKPOINTS
+from .models import CHECKPOINTS
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from multimodal import images, world
+from multimodal import images, out_of_domain
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,12 +23,12 @@ def photographs() -> list[Image.Image]:
 
 
 def test_the_gallery_lies_inside():
-    distances = world.distances([sample.image for sample in images.gallery()])
+    distances = out_of_domain.distances([sample.image for sample in images.gallery()])
     assert (distances > 1).float().mean() < 0.05
 
 
 def test_photographs_lie_outside(photographs):
-    assert (world.distances(photographs) > 1).float().mean() > 0.8
+    assert (out_of_domain.distances(photographs) > 1).float().mean() > 0.8
 
 
 def test_a_lesson_warns_of_a_photograph_and_names_the_command(tmp_path, photographs):
