@@ -213,7 +213,7 @@ def _looks_like() -> dict[str, frozenset[str]]:
             for noun in NOUNS}
 
 
-_LOOKS_LIKE = _looks_like()
+LOOKS_LIKE = _looks_like()
 
 
 def painted(scene: Scene) -> set[str]:
@@ -228,7 +228,7 @@ def painted(scene: Scene) -> set[str]:
 
 def absent_nouns(scenes: Sequence[Scene]) -> list[int]:
     """The nouns, as indices in `NOUNS`, that are certainly in none of the scenes: not there, and nothing like them."""
-    there = set().union(*(_LOOKS_LIKE[group.name] for scene in scenes for group in scene.groups), *map(painted, scenes))
+    there = set().union(*(LOOKS_LIKE[group.name] for scene in scenes for group in scene.groups), *map(painted, scenes))
     return [i for i, noun in enumerate(NOUNS) if noun.english not in there]
 
 
@@ -238,7 +238,7 @@ def unlike_colours(colour: int) -> list[int]:
             if other != colour and {name, COLOURS[colour]} not in LIKE_COLOURS]
 
 
-def _other_counts(count: int) -> list[int]:
+def other_counts(count: int) -> list[int]:
     """Numbers that somebody may guess instead."""
     return [n for n in (range(1, 4) if count < 4 else range(count - 2, count + 3)) if n != count and n < len(NUMBERS)]
 
@@ -278,7 +278,7 @@ class _Asker:
         seen = set().union(*map(painted, scenes))
         # What one can speak of as "the dog": there is nothing else that it could be.
         self.clear = [group for group in self.groups if group.name not in seen and not any(
-            other is not group and other.name in _LOOKS_LIKE[group.name] for other in self.groups)]
+            other is not group and other.name in LOOKS_LIKE[group.name] for other in self.groups)]
 
     def say(self, form: str, group: Group | None = None, **fields: str) -> str:
         """A question in one of the wordings of its form."""
@@ -395,7 +395,7 @@ class _Asker:
             form = "this" if len(self.groups) == 1 else form
         elif form == "number":
             group = one_of(rng, counted)
-            other = replace(group, count=one_of(rng, _other_counts(group.count)))
+            other = replace(group, count=one_of(rng, other_counts(group.count)))
             right, wrong = self._count(group), self._count(other)
         elif form == "light":
             right, wrong = (LIGHTS[self.chinese][which] for which in (light, one_of(rng, OTHER_LIGHTS[light])))
@@ -431,7 +431,7 @@ class _Asker:
             # "Are there two?" is not asked where there are three: some would say yes.
             group = one_of(rng, counted)
             count = group.count if truth else one_of(rng, [
-                n for n in _other_counts(group.count) if n > group.count or n == 1] or [1])
+                n for n in other_counts(group.count) if n > group.count or n == 1] or [1])
             form, asked = "is one" if count == 1 else "is count", replace(group, count=count)
             fields = {"n": (phrase_chinese if self.chinese else phrase)(asked, with_colour=False),
                       "thing": group.word(self.chinese)}
