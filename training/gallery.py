@@ -1,10 +1,11 @@
 """The pictures of the gallery: scenes listed by hand, painted with more care than those of the training.
 
-`python -m training.gallery` rebuilds `multimodal/gallery/`: the same pictures, captions and questions every
-time. None of them is seen in training: those scenes are drawn at random by another composer
-(`scenes.SceneMaker`), at 112 pixels, from other seeds.
+`python -m training.gallery` rebuilds `multimodal/gallery/`: the same pictures, captions and questions every time;
+with `--words` only the captions and questions, which needs no pictogram. None of them is seen in training: those
+scenes are drawn at random by another composer (`scenes.SceneMaker`), at 112 pixels, from other seeds.
 """
 
+import argparse
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -12,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from toyworld import backgrounds, language, render
+from toyworld import backgrounds, language, questions, render
 from toyworld.language import COLOURS, Group, Scene
 from toyworld.nouns import NOUNS
 
-from . import sprites, wordings
-from .questions import QUESTION_KINDS, Question, questions
+from . import sprites
 
 FOLDER = Path(__file__).parent.parent / "multimodal" / "gallery"
 SIZE = 512
@@ -404,42 +404,36 @@ def name_of(scene: Scene) -> str:
     return "-".join([*objects, scene.place, *light]).replace(" ", "-")
 
 
-def questions_of(scene: Scene, rng: np.random.Generator) -> list[Question]:
-    """One question of every kind that applies, two with a yes or no, one of each; all spelt as a book would."""
-    found: dict[tuple[str, str], Question] = {}
-    openings = tuple(opening.partition("{")[0] for opening in wordings.OPENINGS[False])
-    for _ in range(60):
-        for question in questions(scene, rng):
-            if question.kind == "where" and question.answer != language.where(scene):
-                continue  # that asks when
-            answer = question.answer if question.kind == "yes/no" else ""
-            text = question.text
-            if text[0].isupper() and text.endswith("?") and not (
-                    text.startswith(openings) or text.endswith(wordings.ENDINGS[False])):
-                found.setdefault((question.kind, answer), question)
-    return sorted(found.values(), key=lambda question: QUESTION_KINDS.index(question.kind))
+def describe() -> list[dict]:
+    """What gallery.json tells of each picture."""
+    entries = []
+    for i, (scene, style, _) in enumerate(read_list()):
+        objects = [{"noun": group.name, "count": group.count,
+                    "colour": None if group.colour is None else COLOURS[group.colour]} for group in scene.groups]
+        asked = [{"kind": question.kind, "question": question.text, "answers": question.answers}
+                 for question in questions.questions_of(scene, np.random.default_rng((9, i)))]
+        entries.append({"file": f"{name_of(scene)}.jpg", "caption": language.caption(scene),
+                        "caption_chinese": language.caption_chinese(scene), "objects": objects, "place": scene.place,
+                        "light": scene.light, "style": style, "questions": asked})
+    return entries
 
 
 def build() -> None:
-    """Write all pictures and gallery.json, and remove pictures that are no longer listed."""
+    """Write all pictures, and remove those that are no longer listed."""
     sprites.fetch()
     FOLDER.mkdir(exist_ok=True)
-    entries = []
-    for i, (scene, style, seed) in enumerate(read_list()):
-        file = f"{name_of(scene)}.jpg"
-        compose(scene, style, seed).save(FOLDER / file, quality=88, subsampling=0, optimize=True)
-        objects = [{"noun": group.name, "count": group.count,
-                    "colour": None if group.colour is None else COLOURS[group.colour]} for group in scene.groups]
-        asked = [{"kind": question.kind, "question": question.text, "answer": question.answer}
-                 for question in questions_of(scene, np.random.default_rng((9, i)))]
-        entries.append({"file": file, "caption": language.caption(scene),
-                        "caption_chinese": language.caption_chinese(scene), "objects": objects, "place": scene.place,
-                        "light": scene.light, "style": style, "questions": asked})
-    (FOLDER / "gallery.json").write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for picture in set(FOLDER.glob("*.jpg")) - {FOLDER / entry["file"] for entry in entries}:
+    files = []
+    for scene, style, seed in read_list():
+        files.append(FOLDER / f"{name_of(scene)}.jpg")
+        compose(scene, style, seed).save(files[-1], quality=88, subsampling=0, optimize=True)
+    for picture in set(FOLDER.glob("*.jpg")) - set(files):
         picture.unlink()
 
 
 if __name__ == "__main__":
-    build()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--words", action="store_true", help="write gallery.json alone, and leave the pictures")
+    if not parser.parse_args().words:
+        build()
+    (FOLDER / "gallery.json").write_text(json.dumps(describe(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{len(read_list())} pictures in {FOLDER}")
