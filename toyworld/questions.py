@@ -222,7 +222,9 @@ def painted(scene: Scene) -> set[str]:
     if scene.place in ("night", "sunset", "sea") or scene.light != "day":
         nouns |= {"sun", "star", "moon"}
     if scene.place in ("night", "sunset") or scene.light != "day":  # with hills, and with streaks in the sky
-        nouns |= {"mountain", "volcano", "cloud"}
+        nouns |= {"mountain", "volcano"}
+    if scene.place not in ("room", "plain"):
+        nouns.add("cloud")
     return nouns | {"room": {"door", "television"}, "beach": {"snail"}, "snow": {"star"}}.get(scene.place, set())
 
 
@@ -320,20 +322,19 @@ class _Asker:
         return self._question("what", self.say(form, groups[1 - i], **self._side(i)), self._names(groups[i]))
 
     def how_many(self) -> Question | None:
-        countable = self._countable()
-        asked = ("animal", "fruit", "instrument") if self.chinese else ("animal", "vehicle", "instrument")
-        kinds = [kind for kind, nouns in KINDS.items() if sum(group.name in nouns for group in self.groups) > 1
-                 and kind in asked
-                 and not any(group.name in (*MEASURED, *DOUBTFUL[kind]) and group.name not in nouns
-                             for group in self.groups)]
-        total = {kind: sum(group.count for group in self.groups if group.name in KINDS[kind]) for kind in kinds}
-        kinds = [kind for kind in kinds if total[kind] < len(NUMBERS)]
-        if kinds and self.rng.random() < 0.4:
-            kind = one_of(self.rng, kinds)
+        """How many there are of a thing or, where two things are of a kind, of that kind."""
+        countable, totals, names = self._countable(), {}, {group.name for group in self.groups}
+        for kind in ("animal", "fruit", "instrument") if self.chinese else ("animal", "vehicle", "instrument"):
+            doubtful = set(DOUBTFUL[kind]) - set(KINDS[kind]) | set(MEASURED)
+            total = sum(group.count for group in self.groups if group.name in KINDS[kind])
+            if len(names & set(KINDS[kind])) > 1 and not names & doubtful and total < len(NUMBERS):
+                totals[kind] = total
+        if totals and self.rng.random() < 0.4:
+            kind = one_of(self.rng, [*totals])
             many, chinese, measure = synonyms.ASKED_KINDS[kind]
             text = self.say("count", many=many, thing=chinese, measure=measure)
             words = [chinese if self.chinese else many]
-            return self._question("how many", text, self._numbers(total[kind], measure, words))
+            return self._question("how many", text, self._numbers(totals[kind], measure, words))
         if not countable:
             return None
         group = one_of(self.rng, countable)
@@ -372,17 +373,17 @@ class _Asker:
         return self._question("colour", self.say("colour", group), self._colours(group.colour))
 
     def either_or(self) -> Question | None:
-        """A question that offers two answers, the right one first or last."""
+        """A question that offers two answers, the right one first or last, and the other of the same kind."""
         light, place, coloured = light_of(self.scene), self.scene.place, self._coloured()
         counted = self._countable()
         single = [group for group in self.groups if group.count == 1]
-        form = pick({
+        forms = {
             "colour": 0.3 * bool(coloured), "thing": 0.3 * bool(single), "number": 0.15 * bool(counted),
             "light": 0.15 * bool(light), "place": 0.2 * (place in PLACES), "inside": 0.05 * (place != "plain"),
-            "on side": 0.2 * (len(self.groups) > 1 and len(self.clear) == len(self.groups)), "none": 1e-9}, self.rng)
-        if form == "none":
+            "on side": 0.2 * (len(self.groups) > 1 and len(self.clear) == len(self.groups))}
+        if not any(forms.values()):
             return None
-        group, fields, rng = None, {}, self.rng
+        form, group, fields, rng = pick(forms, self.rng), None, {}, self.rng
         if form == "colour":
             group = one_of(rng, coloured)
             right, wrong = self._colours(group.colour), self._colours(one_of(rng, unlike_colours(group.colour)))
