@@ -59,7 +59,7 @@ def false_captions(scene: Scene, rng: np.random.Generator) -> dict[str, tuple[st
 
 def _with_another_thing(scene: Scene, rng: np.random.Generator) -> Scene | None:
     """Half of the time of the same category, and painted in the same colour if that is said."""
-    i = int(rng.integers(len(scene.groups)))
+    i = one_of(rng, range(len(scene.groups)))
     group = scene.groups[i]
     said = colour_is_worth_saying(group)
     nouns = [noun for noun in absent_nouns([scene]) if not said or NOUNS[noun].english in COLOURABLE]

@@ -246,7 +246,8 @@ def other_counts(count: int) -> list[int]:
 
 
 def one_of(rng: np.random.Generator, some: Sequence[Any]) -> Any:
-    return some[int(rng.integers(len(some)))]
+    """One of several, by `random`, whose stream NumPy keeps as it is."""
+    return some[int(rng.random() * len(some))]
 
 
 def questions_of(scene: Scene, rng: np.random.Generator, chinese: bool = False) -> list[Question]:
@@ -307,7 +308,7 @@ class _Asker:
             form = pick(forms, rng)
             return self._question("what", self.say(form, **self._kind(kinds[-1] if kinds else "animal")),
                                   self._everything())
-        i = int(rng.integers(len(groups)))
+        i = one_of(rng, range(len(groups)))
         forms = {"everything": 0.4 * (len(groups) == 2), "on side": 0.4}
         if len(self.clear) == len(groups):
             forms |= {"between": 0.2} if len(groups) == 3 else {"beside": 0.2, "to the side": 0.2}
