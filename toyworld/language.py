@@ -226,6 +226,18 @@ def caption(scene: Scene) -> str:
     return f"{objects} {where(scene)}"
 
 
+def paraphrases(scene: Scene) -> list[str]:
+    """The same as `caption` says, in other words."""
+    phrases = [phrase(group, colour_is_worth_saying(group)) for group in scene.groups]
+    objects, there, verb = join(phrases), where(scene), scene.groups[0].verb
+    elsewhere = synonyms.PLACES[scene.place][0] + ("" if scene.light == "day" else f" at {scene.light}")
+    said = [f"a picture of {objects} {there}", f"there {verb} {objects} {there}", f"{there}, {objects}",
+            f"the picture shows {objects} {there}", f"{objects} {elsewhere}"]
+    sides = [f"{words} {'in' if side == 'middle' else 'on'} the {side}"
+             for words, side in zip(phrases, SIDES[len(phrases)])]
+    return said if len(phrases) == 1 else [*said, f"{there}, {join(sides)}"]
+
+
 def phrase_chinese(group: Group, with_colour: bool) -> str:
     """"一辆红色的汽车", "两只狗", "一把剪刀"."""
     colour = f"{COLOURS_CHINESE[group.colour]}的" if with_colour and group.colour is not None else ""
