@@ -326,9 +326,10 @@ class _Asker:
         """How many there are of a thing or, where two things are of a kind, of that kind."""
         countable, totals, names = self._countable(), {}, {group.name for group in self.groups}
         for kind in ("animal", "fruit", "instrument") if self.chinese else ("animal", "vehicle", "instrument"):
-            doubtful = set(DOUBTFUL[kind]) - set(KINDS[kind]) | set(MEASURED)
-            total = sum(group.count for group in self.groups if group.name in KINDS[kind])
-            if len(names & set(KINDS[kind])) > 1 and not names & doubtful and total < len(NUMBERS):
+            of_kind = names.intersection(KINDS[kind])
+            total = sum(group.count for group in self.groups if group.name in of_kind)
+            if len(of_kind) > 1 and total < len(NUMBERS) and not (names - of_kind).intersection(
+                    DOUBTFUL[kind]) and not names.intersection(MEASURED):
                 totals[kind] = total
         if totals and self.rng.random() < 0.4:
             kind = one_of(self.rng, [*totals])
@@ -591,8 +592,10 @@ class _Asker:
         return one_of(self.rng, absent)
 
 
+_DIGITS = {number: str(i) for i, number in enumerate(NUMBERS)}
+
+
 def _normal(answer: str) -> str:
     """An answer as it is compared: without case, articles and punctuation, numbers in digits."""
     words = re.sub(r"[^\w\s]", " ", answer.lower()).split()
-    digits = {number: str(i) for i, number in enumerate(NUMBERS)}
-    return " ".join(digits.get(word, word) for word in words if word not in ("a", "an", "the"))
+    return " ".join(_DIGITS.get(word, word) for word in words if word not in ("a", "an", "the"))
