@@ -183,7 +183,7 @@ def where(scene: Scene, rng: np.random.Generator | None = None, lit: bool = Fals
     """"on the road at sunset": the answer to a question that begins with where; with `rng`, in one of many wordings,
     and with `lit`, the light in any case and perhaps nothing else: "on the road in daylight", "by night"."""
     place = or_alike(PLACE_PHRASES[scene.place], synonyms.PLACES[scene.place], rng)
-    light = "" if scene.light == "day" else f"at {scene.light}"
+    light = "" if scene.light in ("day", scene.place, None) else f"at {scene.light}"
     if rng is not None:
         place, light, _ = _in_light(scene, place, light, rng, lit, chinese=False)
     return f"{place} {light}".strip()
@@ -246,7 +246,8 @@ def phrase_chinese(group: Group, with_colour: bool) -> str:
 
 def where_chinese(scene: Scene, rng: np.random.Generator | None = None, lit: bool = False) -> str:
     """"日落时分马路上"; see `where`."""
-    place, light = PLACES_CHINESE[scene.place], LIGHTS_CHINESE[scene.light]
+    place = PLACES_CHINESE[scene.place]
+    light = "" if scene.light in (scene.place, None) else LIGHTS_CHINESE[scene.light]
     place = or_alike(place, synonyms.PLACES_CHINESE[scene.place], rng)
     if rng is None:
         return light + place

@@ -8,10 +8,12 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from . import backgrounds, language, sheets
+from .falsehoods import false_captions
 from .language import COLOURABLE, COLOURS, MEASURED, Group, Scene
 from .levels import BY_NAME, Level
 from .nouns import NOUNS
-from .render import PAINTS, PICTURE_SIZE, place_sprites
+from .questions import Question, questions_of, questions_of_mosaic
+from .render import PICTURE_SIZE, place_sprites
 
 Box = tuple[int, int, int, int]
 VERSIONS = 8  # painted of each place in each light
@@ -79,28 +81,34 @@ class Picture:
         return [] if self.tiles else language.paraphrases(self.scene)
 
     @cached_property
-    def questions(self) -> list:
-        """Questions of all kinds that apply, with all answers that are right, see `questions.Question`."""
+    def questions(self) -> list[Question]:
+        """A question of each kind that can be asked, with all answers that are right."""
         return self._questions(chinese=False)
 
     @cached_property
-    def questions_chinese(self) -> list:
+    def questions_chinese(self) -> list[Question]:
         """The same in Chinese."""
         return self._questions(chinese=True)
 
-    def _questions(self, chinese: bool) -> list:
-        from .questions import questions_of
-
+    def _questions(self, chinese: bool) -> list[Question]:
         rng = np.random.default_rng((*self.seed, 3, int(chinese)))
+        if self.tiles:
+            return questions_of_mosaic([tile.scene for tile in self.tiles], rng, chinese)
         return questions_of(self.scene, rng, chinese)
 
     @cached_property
-    def false_captions(self) -> dict[str, str]:
-        """Captions that are false in one respect, by the respect: "object", "count", "colour", "place", "light" or
-        "order"; those that apply."""
-        from .falsehoods import false_captions
-
+    def caption_pairs(self) -> dict[str, tuple[str, str]]:
+        """A true caption and a false one in the same words, by the respect in which it is false; those that apply of
+        "object", "count", "colour", "place", "light" and "order". The true one is `caption`, but for light and order:
+        there it tells the light, or what is left and right. A mosaic has none."""
+        if self.tiles:
+            return {}
         return false_captions(self.scene, np.random.default_rng((*self.seed, 4)))
+
+    @cached_property
+    def false_captions(self) -> dict[str, str]:
+        """The false ones of `caption_pairs` alone."""
+        return {kind: false for kind, (_, false) in self.caption_pairs.items()}
 
 
 def draw(count: int, seed: int, level: str = "usual", *, styles: Sequence[str] | None = None,
@@ -200,10 +208,8 @@ def _paint(style: str, noun: int, dark: bool, rng: np.random.Generator) -> str |
     """The colour that a thing is painted in, or None. Draws two numbers for any, so that the rest does not depend."""
     chance, which = rng.random(2)
     kind = sheets.STYLES[style].kind
-    if kind == "silhouette":
-        colours, share = list(sheets.BRIGHT_INKS if dark else sheets.DARK_INKS), 1.0
-    else:
-        colours, share = list(PAINTS), 0.7 if kind == "lines" else 0.6 * (NOUNS[noun].english in COLOURABLE)
+    share = {"silhouette": 1.0, "lines": 0.7}.get(kind, 0.6 * (NOUNS[noun].english in COLOURABLE))
+    colours = sheets.paints(kind, dark)
     return colours[int(which * len(colours))] if chance < share else None
 
 

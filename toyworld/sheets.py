@@ -1,9 +1,9 @@
 """The sheets of sprites: one WebP file a style, 96-pixel sprites on transparent, read when first asked for.
 
-sprites.tsv lists them, a row a sprite in the order in which they stand on the sheets: style, noun, and its colour, as it
-is and in each of `render.PAINTS`: an index into `language.COLOURS` in hexadecimal, or "-" where no colour covers most of
-it. So the colours are known without a look at the pixels, and are the same on every machine. `python -m
-training.sheets` writes all of this.
+sprites.tsv lists them, a row a sprite in the order in which they stand on the sheets: style, noun, and its colour as it
+is and in each of the paints that it takes: an index into `language.COLOURS` in hexadecimal, or "-" where no colour
+covers most of it. So the colours are known without a look at the pixels, and are the same on every machine.
+`python -m training.sheets` writes all of this.
 """
 
 from dataclasses import dataclass
@@ -33,14 +33,24 @@ class Style:
 STYLES = {"fluent-3d": Style("coloured"), "fluent-flat": Style("coloured"), "noto": Style("coloured"),
           "twemoji": Style("coloured"), "fluent-silhouette": Style("silhouette"), "noto-lines": Style("lines"),
           "fxemoji": Style("coloured", held_out=True)}
-# With which a line drawing is filled, or a silhouette drawn, by the name of the colour.
+# What a line drawing is filled with, and what a silhouette is drawn in, by the name of the colour.
 FILLS = {"red": (230, 50, 45), "orange": (245, 150, 40), "yellow": (250, 220, 70), "green": (80, 185, 80),
-         "blue": (70, 135, 235), "purple": (165, 95, 220), "pink": (250, 150, 180), "black": (45, 45, 50),
-         "white": (255, 255, 255)}
+         "blue": (70, 135, 235), "purple": (165, 95, 220), "pink": (250, 150, 180)}
 DARK_INKS = {"black": (22, 22, 26), "grey": (96, 98, 104), "brown": (104, 62, 24), "green": (16, 88, 40),
              "blue": (16, 38, 108), "purple": (72, 22, 98)}
 BRIGHT_INKS = {"white": (246, 246, 246), "grey": (190, 192, 196), "yellow": (250, 236, 165), "green": (176, 245, 182),
                "blue": (172, 204, 252), "purple": (214, 178, 250), "pink": (252, 180, 190)}
+
+
+def paints(kind: str, bright: bool = False) -> list[str]:
+    """The names of the colours in which a drawing of a kind of style can be painted.
+
+    Args:
+        bright: Of silhouettes, those for dark places.
+    """
+    if kind == "silhouette":
+        return list(BRIGHT_INKS if bright else DARK_INKS)
+    return list(FILLS if kind == "lines" else PAINTS)
 
 
 @cache
@@ -60,11 +70,11 @@ def nouns_of(style: str) -> tuple[int, ...]:
 
 
 def colour_of(style: str, noun: int, paint: str | None = None) -> int | None:
-    """The index in `COLOURS` of the colour that a sprite has, as it is or in one of `PAINTS`; None if it has none that
-    covers most of it."""
-    if STYLES[style].kind == "silhouette":
+    """The index in `COLOURS` of the colour that a sprite has, as it is or painted; None if none covers most of it."""
+    kind = STYLES[style].kind
+    if kind == "silhouette":
         return COLOURS.index(paint)
-    code = _listed()[style][noun][1][0 if paint is None else 1 + list(PAINTS).index(paint)]
+    code = _listed()[style][noun][1][0 if paint is None else 1 + paints(kind).index(paint)]
     return None if code == "-" else int(code, 16)
 
 
@@ -79,8 +89,7 @@ def sprite(style: str, noun: int, paint: str | None = None, bright: bool = False
     """A sprite, uint8 (96, 96, RGBA), to read only.
 
     Args:
-        paint: One of `PAINTS`; for a silhouette, which needs one, of `BRIGHT_INKS` or `DARK_INKS`.
-        bright: Of a silhouette, for dark places.
+        paint, bright: See `paints`; a silhouette needs one.
     """
     row, column = divmod(_listed()[style][noun][0], COLUMNS)
     drawing = _sheet(style)[row * SPRITE_SIZE:(row + 1) * SPRITE_SIZE, column * SPRITE_SIZE:(column + 1) * SPRITE_SIZE]

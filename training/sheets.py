@@ -6,7 +6,7 @@ from PIL import Image
 from toyworld import sheets
 from toyworld.language import COLOURABLE
 from toyworld.nouns import NOUNS
-from toyworld.render import PAINTS, name_colour
+from toyworld.render import name_colour
 
 from . import sprites
 
@@ -31,10 +31,9 @@ def write(style: str) -> list[str]:
     for place, noun in enumerate(nouns):
         row, column = divmod(place, sheets.COLUMNS)
         drawing = sheet[row * size:(row + 1) * size, column * size:(column + 1) * size]
-        paints = [None, *PAINTS] if kind == "lines" or NOUNS[noun].english in COLOURABLE else [None]
-        if kind == "silhouette":  # has the colour that it is drawn in
-            paints = []
-        colours = [name_colour(sheets.dress(drawing, kind, paint)) for paint in paints]
+        paints = [None, *sheets.paints(kind)] if kind == "lines" or NOUNS[noun].english in COLOURABLE else [None]
+        # A silhouette has the colour that it is drawn in.
+        colours = [name_colour(sheets.dress(drawing, kind, paint)) for paint in paints if kind != "silhouette"]
         listed.append("\t".join((style, NOUNS[noun].english, "".join(
             "-" if colour is None else f"{colour:x}" for colour in colours))))
     print(f"{style}: {len(nouns)} sprites, {path.stat().st_size / 1e6:.2f} MB", flush=True)
