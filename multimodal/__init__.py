@@ -6,14 +6,21 @@ Importing this package does not import torch, so that `python run_all_sections.p
 import logging
 import os
 
-# The Hugging Face libraries read these once, when they are imported: import this package before them. (Telemetry asks
-# the hub a question of its own, which costs three seconds where there is no answer.)
-for _name, _value in {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error",
-                    "TOKENIZERS_PARALLELISM": "false"}.items():
-    os.environ.setdefault(_name, _value)
+from .hardware import usable_cores, visible_cores
+
+# The libraries read these once, when they are imported: import this package before them. A value that you have set
+# stays. (Telemetry asks the hub a question of its own, which costs three seconds where there is no answer.)
+_environment = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error",
+                "TOKENIZERS_PARALLELISM": "false"}
 if os.environ.get("HF_ENDPOINT"):
     # Mirrors pass the headers of the hub's Xet store on without having one, and a download then hangs for minutes.
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+    _environment["HF_HUB_DISABLE_XET"] = "1"
+
+_environment |= {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
+if usable_cores() < visible_cores():  # torch asks which cores it may run on, but not for a quota of time in them
+    _environment["OMP_NUM_THREADS"] = str(usable_cores())
+for _name, _value in _environment.items():
+    os.environ.setdefault(_name, _value)
 
 # Where torchao is installed, transformers imports it, and torch then warns of torchao's own code.
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)

@@ -1,12 +1,14 @@
 """What this machine has: device, free memory, fast precisions; and how long and how much a computation takes."""
 
+import contextlib
+import math
 import os
 import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -20,7 +22,7 @@ class Machine:
     Args:
         device: The best device there is: "cuda" (ROCm calls itself so too), "mps", "xpu" or "cpu".
         device_name: Its name, as "NVIDIA GeForce RTX 3060".
-        cores: Processor cores that this process may use.
+        cores: Processor cores that this process may use (`usable_cores`).
         memory: Free main memory in bytes.
         device_memory: Free memory of the accelerator in bytes; 0 on a CPU; what mps may take of the shared memory.
         fast_bf16: Whether the CPU computes faster in bf16 than in fp32.
@@ -48,8 +50,25 @@ def detect() -> Machine:
     if device in ("cuda", "xpu"):
         name = (torch.cuda if device == "cuda" else torch.xpu).get_device_name()
     memory, device_memory = available_memory(), free_memory(device) if device != "cpu" else 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(device, name, cores, memory, device_memory, bf16_is_fast(), find_spec("torchao") is not None)
+    return Machine(device, name, usable_cores(), memory, device_memory, bf16_is_fast(),
+                   find_spec("torchao") is not None)
+
+
+def visible_cores() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """Processor cores that this process can keep busy: those it may run on, or fewer if it has a quota of CPU time.
+
+    A container with a quota of two cores still sees all cores of its host. Threads beyond the quota use it up early in
+    each period of 100 ms, and then all of them stand still until the next.
+
+    Args:
+        root: Where Linux shows its proc and sys folders.
+    """
+    return max(1, min([visible_cores(), *map(math.ceil, _cpu_quotas(root))]))
 
 
 @cache
@@ -160,29 +179,49 @@ def _free_pages(report: str) -> int:
 def _container_memory(root: Path) -> list[int]:
     """Bytes left under each memory limit that control groups (containers, batch systems) set on this process."""
     left = []
+    for version, folder in _control_groups("memory", root):
+        if version == 2:
+            limit, usage, cache = "memory.max", "memory.current", "inactive_file"
+        else:
+            limit, usage, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no limit here
+            statistic = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
+            # Usage counts files that were read; the system drops them when memory is needed.
+            used = int((folder / usage).read_text()) - int(statistic.get(cache, 0))
+            left.append(max(0, int((folder / limit).read_text()) - used))
+    return left
+
+
+def _cpu_quotas(root: Path) -> list[float]:
+    """Each quota of CPU time that control groups set on this process, in cores: 50 ms in every 100 ms are 0.5."""
+    quotas = []
+    for version, folder in _control_groups("cpu", root):
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no quota here
+            if version == 2:
+                quota, period = (folder / "cpu.max").read_text().split()
+            else:
+                quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            if int(quota) > 0:  # version 1 says -1 for none
+                quotas.append(int(quota) / int(period))
+    return quotas
+
+
+def _control_groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
+    """Version (1 or 2) and folder of each control group that may limit this process by a controller ("cpu", "memory").
+
+    A limit on any group around ours binds too. Inside a container ours may show as the base itself.
+    """
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return left
+    except OSError:  # not Linux
+        return
     for line in groups:
         _, controllers, path = line.split(":", 2)
-        if not controllers:  # version 2
-            base, limit, usage, cache = root / "sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):  # version 1
-            base, cache = root / "sys/fs/cgroup/memory", "total_inactive_file"
-            limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
-        else:
+        if controllers and controller not in controllers.split(","):
             continue
+        version, base = (1, root / "sys/fs/cgroup" / controller) if controllers else (2, root / "sys/fs/cgroup")
         group = base / path.strip("/")
-        # A limit on any group around ours binds too. Inside a container ours may show as the base itself.
         for folder in (group, *group.parents):
-            try:
-                statistic = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
-                # Usage counts files that were read; the system drops them when memory is needed.
-                used = int((folder / usage).read_text()) - int(statistic.get(cache, 0))
-                left.append(max(0, int((folder / limit).read_text()) - used))
-            except (OSError, ValueError):  # no such file, or "max": no limit here
-                pass
+            yield version, folder
             if folder == base:
                 break
-    return left

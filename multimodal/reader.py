@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from . import UserError
-from .images import open_picture, upright_rgb
+from .images import open_lazily, open_picture, upright_rgb
 
 if TYPE_CHECKING:
     import torch
@@ -31,11 +30,7 @@ def read_pixels(path: str | Path, image_processor) -> np.ndarray:
     """
     size, crop = image_processor.size, image_processor.crop_size
     edge = size.shortest_edge or max(size.height, size.width)
-    with Image.open(path) as image:
-        whole = image.size
-        if whole[0] * whole[1] > (Image.MAX_IMAGE_PIXELS or sys.maxsize):
-            raise Image.DecompressionBombError
-        image.draft(None, (int(MARGIN * edge),) * 2)
+    with open_lazily(path, int(MARGIN * edge)) as (image, whole):
         image.load()
         decoded = image.size
         reduction = round(max(whole) / max(decoded))

@@ -25,6 +25,9 @@ TRANSFORMERS = ">=5.23,<6"  # the versions that the pinned commits of the catalo
 # the numbered folders of sentence-transformers. Other frameworks' weights and pictures stay where they are.
 NEEDED = re.compile(r"(\d+_\w+/)?([\w.-]+\.(json|txt|jinja)|(pytorch_)?model(-\d+-of-\d+)?\.(safetensors|bin))")
 
+# Numbers that older files hold and newer versions of transformers compute.
+BUFFERS = re.compile(r"(position_ids|inv_freq|masked_bias|relative_position_index|num_batches_tracked)$")
+
 
 def find(model: Model) -> Path | None:
     """The folder with the complete real weights on this machine, or None. It asks no network.
@@ -67,7 +70,7 @@ def watch_loading() -> None:
     are loaded it gives them back.
 
     Raises (from `from_pretrained`):
-        UserError: The weights are damaged, or do not belong to their configuration.
+        UserError: The weights are damaged, do not belong to their configuration, or are not this model's.
     """
     import torch
     from safetensors import SafetensorError
@@ -86,7 +89,10 @@ def watch_loading() -> None:
             if frugal:
                 modeling_utils.safe_open = read
                 _keep_freed_blocks(2**20)
-            return library(cls, path, *arguments, **options)
+            wanted = options.pop("output_loading_info", False)
+            model, found = library(cls, path, *arguments, output_loading_info=True, **options)
+            check_loaded(model, path, found)
+            return (model, found) if wanted else model
         except (RuntimeError, ValueError, LookupError, PickleError, SafetensorError) as error:
             if "memory" in str(error):  # which ran out: `terminal.out_of_memory` knows it
                 raise
@@ -101,6 +107,40 @@ def watch_loading() -> None:
 
     from_pretrained.__module__ = __name__
     PreTrainedModel.from_pretrained = classmethod(from_pretrained)
+
+
+def check_loaded(model, path: str | Path, found: dict | None = None) -> None:
+    """See to it that a model runs on the weights of its files and on nothing else.
+
+    transformers fills what a file lacks with random numbers and goes on, and a download that was interrupted may have
+    left zeros. Each number is looked at once: 0.1 s for CLIP ViT-B/32 and 1.4 s for BLIP-2 in BF16 on two cores.
+
+    Args:
+        model: Any torch module.
+        path: Where its weights came from.
+        found: What transformers' `output_loading_info` says of missing, unexpected and mismatched tensors.
+
+    Raises:
+        UserError: Tensors are missing or superfluous, have another shape, are no numbers, or are all zero.
+    """
+    import torch
+
+    wrong = {what: sorted(str(name) for name in (found or {}).get(f"{what}_keys", ()) if not BUFFERS.search(str(name)))
+             for what in ("missing", "unexpected", "mismatched")}
+    wrong |= {"not finite": [], "all zero": []}
+    for name, tensor in model.named_parameters():
+        if type(tensor.data) is torch.Tensor and tensor.is_floating_point() and tensor.numel():  # not those of INT8
+            low, high = torch.aminmax(tensor.data)
+            if not torch.isfinite(low + high):
+                wrong["not finite"].append(name)
+            elif tensor.ndim > 1 and low == high == 0:
+                wrong["all zero"].append(name)
+    for what, names in wrong.items():
+        if names:
+            raise UserError(f"The weights in {path} are not those of the model: {what}: {names[0]}"
+                            + (f" and {len(names) - 1} more tensors" if len(names) > 1 else "")
+                            + ". Get them again; `python -m multimodal.weights check` compares fetched files with "
+                            "their hashes.")
 
 
 def _keep_freed_blocks(size: int) -> None:

@@ -199,6 +199,19 @@ def further_weights(tmp_path_factory) -> Path:
         text_config=hf.LlamaConfig(**size, vocab_size=len(words), num_key_value_heads=1, pad_token_id=1,
                                    bos_token_id=2, eos_token_id=2),
         vision_config=size | {"image_size": 64, "patch_size": 8})
+    chat = hf.GPT2Tokenizer.from_pretrained(CHECKPOINTS / "blip2")
+    marks = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    chat.add_special_tokens({"additional_special_tokens": marks})
+    start, end, image, video = chat.convert_tokens_to_ids(marks)
+    qwen = hf.Qwen3VLConfig(
+        image_token_id=image, video_token_id=video, vision_start_token_id=start, vision_end_token_id=end,
+        text_config=size | {"num_key_value_heads": 1, "head_dim": 16, "vocab_size": len(chat), "rope_parameters": {
+            "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 2, 2]}},
+        vision_config={"hidden_size": 32, "depth": 1, "num_heads": 2, "intermediate_size": 64, "out_hidden_size": 32,
+                       "patch_size": 16, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]})
+    qwens_template = ("{% for turn in messages %}{% for part in turn.content %}{% if part.type == 'image' %}"
+                      "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}{% endfor %}"
+                      "{% endfor %}")
     template = ("{% for turn in messages %}User:{% for part in turn.content %}{% if part.type == 'image' %}<image>"
                 "{% else %}{{ part.text }}{% endif %}{% endfor %}<end_of_utterance>\nAssistant:{% endfor %}")
     for name, model, processor in (
@@ -209,7 +222,11 @@ def further_weights(tmp_path_factory) -> Path:
             ("SmolVLM-256M-Instruct", hf.Idefics3ForConditionalGeneration(smolvlm), hf.Idefics3Processor(
                 image_processor=hf.Idefics3ImageProcessor(size={"longest_edge": 64},
                                                           max_image_size={"longest_edge": 64}),
-                tokenizer=words, image_seq_len=16, chat_template=template))):
+                tokenizer=words, image_seq_len=16, chat_template=template)),
+            ("Qwen3-VL-2B-Instruct", hf.Qwen3VLForConditionalGeneration(qwen), hf.Qwen3VLProcessor(
+                image_processor=hf.Qwen2VLImageProcessor(patch_size=16, size={"shortest_edge": 64**2,
+                                                                              "longest_edge": 128**2}),
+                tokenizer=chat, video_processor=hf.Qwen3VLVideoProcessor(), chat_template=qwens_template))):
         model.save_pretrained(folder / name)
         processor.save_pretrained(folder / name)
     return folder

@@ -453,12 +453,12 @@ def test_the_lessons_receive_the_options(chapter_of_each_platform):
     chapter.lesson(4, "print('OPTIONS', sorted(vars(options).items()))")
     run = chapter.run("4", "--models=hub", "--device", "cpu", "--dtype", "bf16", "--output=-my results", "--debug",
                       "--image", "a cat.jpg", "--image", "b.jpg", "--images", "photos", "--weights", "my weights",
-                      "--model", "blip2", "--model=clip-large")
+                      "--model", "blip2", "--model=clip-large", "--without", "blip2:cuda:fp16")
     assert run.returncode == 0, run.stderr
     assert ("OPTIONS [('debug', True), ('device', 'cpu'), ('dtype', 'bf16'), ('image', [PosixPath('a cat.jpg'), "
             "PosixPath('b.jpg')]), ('images', PosixPath('photos')), ('model', ['blip2', 'clip-large']), "
             "('models', 'hub'), ('output', "
-            "PosixPath('-my results')), ('weights', PosixPath('my weights'))]") in run.stdout
+            "PosixPath('-my results')), ('weights', PosixPath('my weights')), ('without', ['blip2:cuda:fp16'])]") in run.stdout
     assert (chapter.folder / "-my results/9.4/results.json").exists()
 
 
