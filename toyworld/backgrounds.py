@@ -61,7 +61,7 @@ def unsettle(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         pattern = 0.5 + 0.6 * np.stack([noise(size, cells, cells, rng, 2) for _ in range(3)], axis=-1)
     else:
         angle, width = rng.uniform(0, np.pi), rng.uniform(0.04, 0.2)
-        rows, columns = np.mgrid[0:size, 0:size] / size
+        rows, columns = np.arange(size)[:, None] / size, np.arange(size) / size
         bands = np.mod((rows * np.cos(angle) + columns * np.sin(angle)) / width, 2) < 1
         if rng.random() < 0.5:
             bands ^= np.mod((columns * np.cos(angle) - rows * np.sin(angle)) / width, 2) < 1

@@ -214,10 +214,11 @@ def _paint(style: str, noun: int, dark: bool, rng: np.random.Generator) -> str |
 
 
 @cache
-def _place(place: str, light: str, version: int) -> tuple[np.ndarray, float]:
+def _place(place: str, light: str, version: int) -> tuple[Image.Image, float]:
     """A painted place, somewhat larger than a picture, and its horizon as `backgrounds.paint` has it."""
     rng = np.random.default_rng((version, backgrounds.PLACES.index(place), backgrounds.LIGHTS.index(light)))
-    return backgrounds.paint(place, light, PICTURE_SIZE + MARGIN, rng)
+    painted, horizon = backgrounds.paint(place, light, PICTURE_SIZE + MARGIN, rng)
+    return Image.fromarray(painted), horizon
 
 
 def _compose(objects: list[tuple[int, np.ndarray]], scene: Scene, level: Level, rng: np.random.Generator
@@ -225,14 +226,14 @@ def _compose(objects: list[tuple[int, np.ndarray]], scene: Scene, level: Level, 
     """The picture of a scene, and the box of each thing in it."""
     painted, horizon = _place(scene.place, scene.light, int(rng.random() * VERSIONS))
     left, top = (int(rng.random() * (MARGIN + 1)) for _ in range(2))
-    painted = painted[top:top + PICTURE_SIZE, left:left + PICTURE_SIZE]
+    picture = painted.crop((left, top, left + PICTURE_SIZE, top + PICTURE_SIZE))
     if rng.random() < 0.5:
-        painted = painted[:, ::-1]
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     horizon = (horizon * (PICTURE_SIZE + MARGIN) - top) / PICTURE_SIZE
     placed = place_sprites(objects, horizon, rng, shrink=level.shrink)
     if level.patterned:
-        painted = backgrounds.unsettle(painted, rng)
-    picture, boxes = Image.fromarray(np.ascontiguousarray(painted)), []
+        picture = Image.fromarray(backgrounds.unsettle(np.asarray(picture), rng))
+    boxes = []
     for drawing, x, y in placed:
         picture.paste(drawing, (x, y), drawing)
         box = drawing.getchannel("A").getbbox()

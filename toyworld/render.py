@@ -17,12 +17,13 @@ FLYING = frozenset(("bat", "owl", "eagle", "parrot", "butterfly", "bee", "airpla
 def paint_sprite(sprite: np.ndarray, colour: str) -> np.ndarray:
     """Repaint the coloured parts of an RGBA sprite; what is black, white or grey stays (tyres, windows)."""
     hue, saturation, brightness = PAINTS[colour]
-    hsv = np.asarray(Image.fromarray(sprite[..., :3]).convert("HSV")).astype(np.float32)
+    hsv = np.array(Image.fromarray(sprite[..., :3]).convert("HSV"))
     coloured = (hsv[..., 1] > 60) & (hsv[..., 2] > 50)
-    painted = np.stack([np.full(hsv.shape[:2], hue * 255 / 360, np.float32),
-                        np.clip(hsv[..., 1] * saturation, 0, 255), np.clip(hsv[..., 2] * brightness, 0, 255)], -1)
-    rgb = np.where(coloured[..., None], painted, hsv).astype(np.uint8)
-    return np.dstack([np.asarray(Image.fromarray(rgb, "HSV").convert("RGB")), sprite[..., 3]])
+    hsv[coloured, 0] = hue * 255 // 360
+    levels = np.arange(256, dtype=np.float32)
+    for channel, factor in ((1, saturation), (2, brightness)):
+        hsv[coloured, channel] = np.clip(levels * factor, 0, 255).astype(np.uint8)[hsv[coloured, channel]]
+    return np.dstack([np.asarray(Image.fromarray(hsv, "HSV").convert("RGB")), sprite[..., 3]])
 
 
 def name_colour(sprite: np.ndarray) -> int | None:
@@ -76,7 +77,8 @@ def place_sprites(objects: list[tuple[int, np.ndarray]], horizon: float, rng: np
         centre = slot * (i + 0.5) + rng.normal(0, 0.05 if count == 1 else 0.02)
         free = NOUNS[noun].english in FLYING or rng.random() < 0.35
         foot = rng.uniform(0.35, 0.98) if free else rng.uniform(max(horizon + 0.12, 0.62), 0.97)
-        left = int(np.clip(centre * PICTURE_SIZE - side / 2, -0.06 * side, PICTURE_SIZE - 0.94 * side))
-        top = int(np.clip(foot * PICTURE_SIZE - side, -0.06 * side, PICTURE_SIZE - 0.94 * side))
+        # At most 6% of a thing may lie beyond an edge.
+        left, top = (int(min(max(edge, -0.06 * side), PICTURE_SIZE - 0.94 * side))
+                     for edge in (centre * PICTURE_SIZE - side / 2, foot * PICTURE_SIZE - side))
         placed.append((drawing, left, top))
     return placed
