@@ -22,12 +22,13 @@ import tempfile
 import textwrap
 import threading
 import time
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from multimodal import UserError, processes, report
+from multimodal import UserError, processes, report, words
 from multimodal.lesson import common_options
-from multimodal.terminal import OUT_OF_MEMORY
+from multimodal.terminal import OUT_OF_MEMORY, forgiving_streams
 
 LESSONS = (
     ("9.1_clip_basics.py", "CLIP: one space for images and text"),
@@ -58,11 +59,13 @@ def selection(text: str) -> list[int]:
         UserError: `text` names something else than existing sections.
     """
     numbers = set()
-    for part in ("1-6" if text == "all" else text.replace(" ", "")).split(","):
+    plain = unicodedata.normalize("NFKC", words.readable(text)).lower()  # a Chinese keyboard types １－３，５
+    plain = re.sub(r"\s", "", plain).translate(str.maketrans("、。~‐–—", ",.----"))
+    for part in ("1-6" if plain == "all" else plain).split(","):
         match = re.fullmatch(r"(?:9\.)?([1-6])(?:-(?:9\.)?([1-6]))?", part)
         if not match or (match[2] and match[2] < match[1]):
-            raise UserError(f'"{text}" names no sections: give a number from 1 to 6 (or 9.1 to 9.6), a rising range '
-                            'such as 1-3, a list such as 2,4-6, or one of the words all and menu.')
+            raise UserError(f'"{words.readable(text)}" names no sections: give a number from 1 to 6 (or 9.1 to 9.6), a '
+                            'rising range such as 1-3, a list such as 2,4-6, or one of the words all and menu.')
         numbers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return sorted(numbers)
 
@@ -207,7 +210,7 @@ def menu(options: argparse.Namespace) -> int:
             return status
         try:
             answer = input("\nWhich (such as 3, 1-3, 2,4-6, all; q leaves)? ").strip()
-            if answer == "q":
+            if unicodedata.normalize("NFKC", answer).lower() in ("q", "quit", "exit"):
                 return status
             status = max(status, run(selection(answer), options))
         except EOFError:
@@ -226,7 +229,8 @@ def main() -> int:
     for number in processes.STOP_SIGNALS:
         signal.signal(number, processes.stop)
     # A pipe or a log file gets each line at once, too, and what it cannot encode, escaped.
-    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    sys.stdout.reconfigure(line_buffering=True)
+    forgiving_streams()
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     os.environ.setdefault("MPLBACKEND", "Agg")  # Figures go to files; a window would wait for somebody to close it.
     try:

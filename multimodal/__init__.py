@@ -16,7 +16,8 @@ if os.environ.get("HF_ENDPOINT"):
     # Mirrors pass the headers of the hub's Xet store on without having one, and a download then hangs for minutes.
     _environment["HF_HUB_DISABLE_XET"] = "1"
 
-_environment |= {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
+if "OMP_WAIT_POLICY" not in os.environ:
+    _environment |= {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 if usable_cores() < visible_cores():  # torch asks which cores it may run on, but not for a quota of time in them
     _environment["OMP_NUM_THREADS"] = str(usable_cores())
 for _name, _value in _environment.items():

@@ -238,8 +238,8 @@ def choose(key: str, options: Namespace, **instead) -> Choice:
     if choice.source == "local weights":
         return replace(choice, path=str(found[choice.key]))
     if lacking := weights.missing(Path(choice.path)):
-        raise UserError(f"The {choice.name} in {choice.path} is not complete ({', '.join(lacking)} missing): get this "
-                        f"project afresh, or train it with python -m training.{Path(choice.path).name}.")
+        raise UserError(f"The {choice.name} in {choice.path} is not complete ({', '.join(lacking)}): get this project "
+                        f"afresh, or train it with python -m training.{Path(choice.path).name}.")
     return choice
 
 

@@ -1,11 +1,11 @@
 """Every plot of the chapter: each function returns a matplotlib figure that `Lesson.save` writes."""
 
 import math
-import textwrap
 import warnings
 
 import matplotlib
 
+from . import words
 from .terminal import in_notebook
 
 if not in_notebook():
@@ -18,6 +18,7 @@ from matplotlib import font_manager  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage  # noqa: E402
 from PIL import Image  # noqa: E402
+from wcwidth import wcswidth  # noqa: E402
 
 sns.set_theme(style="white", palette="colorblind", rc={
     "figure.dpi": 100, "font.size": 10, "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9,
@@ -33,8 +34,9 @@ plt.rcParams["font.family"] = ["sans-serif", *sorted(set(font_manager.get_font_n
 COLOURS = sns.color_palette("colorblind")
 
 
-def wrap(text: str, width: int) -> str:
-    return "\n".join(textwrap.wrap(text, width))
+def wrap(text: str, width: int, most: int = 6) -> str:
+    """A text in lines of at most `width` columns, cut off with an ellipsis after `most` lines."""
+    return "\n".join(words.wrap(text, width, most))
 
 
 def give_title(figure: Figure, text: str) -> None:
@@ -62,7 +64,7 @@ def picture_grid(images: list[Image.Image], captions: list[str], title: str, col
                  edge_colours: list | None = None, width: int = 26) -> Figure:
     """Pictures in rows, each with a caption above; an edge may mark each, in a colour of its own."""
     rows = math.ceil(len(images) / columns)
-    lines = max(len(textwrap.wrap(c, width)) for c in captions) if captions else 0
+    lines = max(len(words.wrap(c, width)) for c in captions) if captions else 0
     figure, grid = plt.subplots(rows, columns, figsize=(2.35 * columns, (2.3 + 0.19 * lines) * rows + 0.5),
                                 layout="constrained", squeeze=False)
     for axes in grid.flat:
@@ -239,9 +241,9 @@ def search_results(queries: list[tuple[Image.Image | None, str]], results: list[
             row[0].set_title(wrap(text, 24), fontsize=9)
         for spine in row[0].spines.values():
             spine.set(visible=True, edgecolor=COLOURS[1], linewidth=2.5)
-        for axes, (picture, words) in zip(row[1:], found):
+        for axes, (picture, above) in zip(row[1:], found):
             axes.imshow(thumbnail(picture, 320))
-            axes.set_title(wrap(words, 24), fontsize=9)
+            axes.set_title(wrap(above, 24), fontsize=9)
     give_title(figure, title)
     return figure
 
@@ -251,8 +253,9 @@ def picture_notes(images: list[Image.Image], notes: list[list[tuple[str, str]]],
     """Pictures, each with lines of text at its right: pairs of a name, as "greedy", and what it says."""
     picture, text_width, line_height, letter = 1.7, 6.3 if columns == 1 else 3.8, 0.19, 0.076  # in inches
     whole_width = int(text_width / letter)  # in letters
-    name_width = min(max(len(name) for lines_of_one in notes for name, _ in lines_of_one) + 2, whole_width // 2)
-    wrapped = [[[textwrap.wrap(words, width) or [""] for words, width in (
+    name_width = min(max(wcswidth(name) for lines_of_one in notes for name, _ in lines_of_one) + 2, whole_width // 2)
+    name_width = max(name_width, 8)
+    wrapped = [[[words.wrap(said, width, most=10) or [""] for said, width in (
         (name, name_width - 2), (text, whole_width - name_width))] for name, text in lines_of_one]
         for lines_of_one in notes]
     deepest = max(sum(max(map(len, pair)) for pair in lines_of_one) for lines_of_one in wrapped)

@@ -10,6 +10,9 @@ from pathlib import Path
 def replacing(file: Path) -> Iterator[Path]:
     """A path to write to, which then replaces `file` in one step; if the writing fails, the old file stays.
 
+    Raises:
+        OSError: The file cannot be written; it names the file, also where the system does not, as on a full disk.
+
     Example:
         >>> with replacing(Path("results.json")) as part:
         ...     part.write_text("{}")
@@ -19,5 +22,9 @@ def replacing(file: Path) -> Iterator[Path]:
     try:
         yield part
         part.replace(file)
+    except OSError as error:
+        if error.filename is None or Path(error.filename) == part:
+            error.filename, error.filename2 = str(file), None
+        raise
     finally:
         part.unlink(missing_ok=True)

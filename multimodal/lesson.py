@@ -1,19 +1,20 @@
 """One lesson's frame: its options, the models it uses, the figures and numbers it leaves behind."""
 
 import argparse
-import io
 import os
+import re
 import shlex
 import sys
 import textwrap
 import time
 import traceback
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from . import UserError, out_of_domain, processes, report
+from . import UserError, out_of_domain, processes, report, words
 from .models import MODELS
-from .terminal import OUT_OF_MEMORY, explain, in_notebook
+from .terminal import OUT_OF_MEMORY, explain, forgiving_streams, in_notebook
 
 
 def common_options() -> argparse.ArgumentParser:
@@ -25,7 +26,7 @@ def common_options() -> argparse.ArgumentParser:
     parser.add_argument("--model", action="append", metavar="NAME", choices=list(MODELS),
                         help="take this model in the place of a lesson's own, or compare it with that in 9.6; may be "
                              f"given more than once ({', '.join(MODELS)})")
-    parser.add_argument("--weights", type=Path, metavar="DIR",
+    parser.add_argument("--weights", type=path, metavar="DIR",
                         help="a folder with real weights that you fetched yourself (default: MULTIMODAL_WEIGHTS)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps", "xpu"), default="auto",
                         help="where to compute (default: the fastest there is)")
@@ -34,20 +35,41 @@ def common_options() -> argparse.ArgumentParser:
     parser.add_argument("--without", action="append", metavar="CANDIDATE",
                         help="do not try this model on this device in this precision, as blip2:cuda:fp16; what ran out "
                              "of memory is started again with it")
-    parser.add_argument("--output", type=Path, default=Path("outputs"), metavar="DIR",
+    parser.add_argument("--output", type=path, default=Path("outputs"), metavar="DIR",
                         help="where figures and results go (default: outputs)")
-    parser.add_argument("--image", type=Path, action="append", metavar="FILE",
-                        help="a picture of your own; may be given more than once")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="a folder of pictures of your own")
+    parser.add_argument("--image", type=path, nargs="+", action="extend", metavar="FILE",
+                        help="pictures of your own; may be given more than once")
+    parser.add_argument("--images", type=path, metavar="FOLDER",
+                        help="a folder of pictures of your own, with its subfolders")
     parser.add_argument("--debug", action="store_true", help="show the traceback when something fails")
     return parser
 
 
+def path(text: str) -> Path:
+    """An option that names a file or a folder, as a type for argparse; ~ is the reader's home."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty, give the name of a file or a folder")
+    if re.match(r"(https?|ftp|data|file):", text, re.IGNORECASE):
+        raise argparse.ArgumentTypeError(f"{words.readable(text[:60])} is an address: download it first, and give the "
+                                         "file")
+    with suppress(RuntimeError):  # no home is known
+        return Path(text).expanduser()
+    return Path(text)
+
+
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The options of a lesson or an example, and what follows from them for this process."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
-        sys.stdout.reconfigure(errors="backslashreplace")  # where it cannot take Chinese, as in a pipe on Windows
+    """The options of a lesson or an example, and what follows from them for this process.
+
+    Texts are cleaned of bytes that are no UTF-8; one that is blank is refused.
+    """
+    forgiving_streams()
     options = parser.parse_args([] if in_notebook() else None)  # a notebook's own arguments are not for us
+    for name, value in vars(options).items():
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and not text.strip() for text in texts):
+            parser.error(f"argument --{name.replace('_', '-')}: it is empty, give a text")
+        cleaned = [words.readable(text) if isinstance(text, str) else text for text in texts]
+        setattr(options, name, cleaned if isinstance(value, list) else cleaned[0])
     if options.weights:
         os.environ["MULTIMODAL_WEIGHTS"] = str(options.weights)
     return options
@@ -144,16 +166,16 @@ class Lesson:
 
     def save(self, figure, name: str) -> Path:
         """Save a matplotlib figure as NAME.png in the lesson's folder; a notebook shows it too."""
-        path = self.folder / f"{name}.png"
-        report.save_figure(figure, path)
-        self.figures.append(path.name)
-        print(f"   figure: {path}")
+        file = self.folder / f"{name}.png"
+        report.save_figure(figure, file)
+        self.figures.append(file.name)
+        print(f"   figure: {file}")
         if in_notebook():
             from IPython.display import display
             display(figure)
         from matplotlib import pyplot
         pyplot.close(figure)  # frees its memory, and keeps a notebook from showing it a second time
-        return path
+        return file
 
     def finish(self) -> None:
         """Write results.json. A lesson that does not come this far has failed."""

@@ -25,6 +25,10 @@ TRANSFORMERS = ">=5.23,<6"  # the versions that the pinned commits of the catalo
 # the numbered folders of sentence-transformers. Other frameworks' weights and pictures stay where they are.
 NEEDED = re.compile(r"(\d+_\w+/)?([\w.-]+\.(json|txt|jinja)|(pytorch_)?model(-\d+-of-\d+)?\.(safetensors|bin))")
 
+# The settings among them that libraries read; somebody's training log need not be in order.
+SETTINGS = re.compile(r"(\d+_\w+/)?(config|(video_)?preprocessor_config|processor_config|generation_config|tokenizer|"
+                      r"tokenizer_config|vocab|added_tokens|special_tokens_map|chat_template|modules|"
+                      r"(sentence_bert_config|config_sentence_transformers)|[\w.]+\.index)\.json")
 # Numbers that older files hold and newer versions of transformers compute.
 BUFFERS = re.compile(r"(position_ids|inv_freq|masked_bias|relative_position_index|num_batches_tracked)$")
 
@@ -43,13 +47,13 @@ def find(model: Model) -> Path | None:
     for name in _folder_names(model):
         if folder := folders.get(name):
             if lacking := missing(folder):
-                raise UserError(f"{folder} (from MULTIMODAL_WEIGHTS or --weights) is not complete, "
-                                f"{', '.join(lacking)} missing: add that, or leave the folder out.")
+                raise UserError(f"{folder} (from MULTIMODAL_WEIGHTS or --weights) is not complete: "
+                                f"{', '.join(lacking)}. Mend that, or leave the folder out.")
             return folder
     repository = _repository(model)
     try:
-        newest = (repository / "refs/main").read_text().strip()
-    except OSError:
+        newest = (repository / "refs/main").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):  # not there, or unreadable
         newest = ""
     # The pinned commit goes first, then the one that main stands for; another is as good where these are not complete.
     for snapshot in sorted(repository.glob("snapshots/*"),
@@ -156,47 +160,59 @@ def _keep_freed_blocks(size: int) -> None:
 
 
 def missing(folder: Path) -> list[str]:
-    """What a model's folder lacks to be loaded, in words; empty if it is complete.
+    """What keeps the files in a folder from being a whole model, in words for each of them; empty if nothing does.
 
-    A folder of sentence-transformers (with modules.json) is judged by the folders of its modules. Every link must lead
-    somewhere, and settings and vocabularies must be whole.
+    A folder of sentence-transformers (with modules.json) is judged by the folders of its modules. Only files that the
+    model needs are looked at: they must be there, links must lead somewhere, settings and vocabularies must be JSON,
+    and weights must have their length.
     """
-    if broken := [path.name for path in folder.rglob("*") if path.is_symlink() and not path.exists()]:
-        return sorted(broken)
-    if unreadable := [path.name for path in folder.rglob("[!.]*.json") if not _is_json(path)]:
-        return [f"a readable {name}" for name in sorted(unreadable)]
+    def needs(path: Path) -> bool:
+        name = path.relative_to(folder).as_posix()
+        return bool(SETTINGS.fullmatch(name) if path.suffix == ".json" else NEEDED.fullmatch(name))
+
+    wrong = []
+    for path in sorted(filter(needs, folder.rglob("[!.]*"))):
+        if path.is_symlink() and not path.exists():
+            wrong.append(f"{path.name} is missing (a link that leads nowhere)")
+        elif path.suffix == ".json":
+            wrong += _unreadable_json(path)
+    if wrong:
+        return wrong
+    if not (folder / "modules.json").is_file():
+        return _missing_model(folder)
     try:
-        if (folder / "modules.json").is_file():
-            first, *others = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-            dense = [folder / module["path"] for module in others if module["type"].endswith("Dense")]
-            return _missing_model(folder / first["path"]) + [f"{path.name}/{file}" for path in dense
-                                                             for file in _missing_weights(path)]
+        first, *others = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        dense = [folder / module["path"] for module in others if module["type"].endswith("Dense")]
+        return _missing_model(folder / first["path"]) + [f"{path.name}/{file}" for path in dense
+                                                         for file in _missing_weights(path)]
     except (ValueError, LookupError, TypeError):
-        return ["a readable modules.json"]
-    return _missing_model(folder)
+        return ["modules.json does not list the model's modules"]
 
 
-def _is_json(path: Path) -> bool:
+def _unreadable_json(path: Path) -> list[str]:
     try:
         json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return [f"{path.name} cannot be read ({error.strerror})"]
     except ValueError:
-        return False
-    return True
+        return [f"{path.name} is {'empty' if not path.stat().st_size else 'damaged or cut short'}"]
+    return []
 
 
 def _missing_model(folder: Path) -> list[str]:
     has = {path.name for path in folder.glob("*") if path.is_file()}
     lacking = []
     text_only = False
-    try:
+    if "config.json" not in has:
+        lacking.append("config.json is missing")
+    else:
+        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         # The multilingual text tower; everything else sees.
-        text_only = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "distilbert"
-    except (OSError, ValueError, AttributeError):
-        lacking.append("a readable config.json" if "config.json" in has else "config.json")
+        text_only = isinstance(settings, dict) and settings.get("model_type") == "distilbert"
     if not text_only and not has & {"preprocessor_config.json", "processor_config.json"}:
-        lacking.append("preprocessor_config.json")
+        lacking.append("preprocessor_config.json is missing")
     if not (has & {"tokenizer.json", "vocab.txt"} or {"vocab.json", "merges.txt"} <= has):
-        lacking.append("the tokenizer's vocabulary")
+        lacking.append("the tokenizer's vocabulary is missing")
     return lacking + _missing_weights(folder)
 
 
@@ -206,12 +222,22 @@ def _missing_weights(folder: Path) -> list[str]:
         if not (folder / name).is_file() and (index := folder / f"{name}.index.json").is_file():
             try:
                 weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            except (ValueError, LookupError):
-                return [f"a readable {index.name}"]
-            shards = sorted(set(weight_map.values()))
+                shards = sorted(set(weight_map.values()))
+            except (ValueError, LookupError, TypeError, AttributeError):
+                return [f"{index.name} does not list the files of weights"]
         if any((folder / shard).is_file() for shard in shards):
-            return [shard for shard in shards if not (folder / shard).is_file() or not _whole(folder / shard)]
-    return ["model.safetensors"]
+            return [wrong for shard in shards if (wrong := _wrong_weights(folder / shard))]
+    return ["model.safetensors is missing"]
+
+
+def _wrong_weights(file: Path) -> str:
+    """What is wrong with a file of weights, in words; "" if it is as long as it says."""
+    if not file.is_file():
+        return f"{file.name} is missing"
+    try:
+        return "" if _whole(file) else f"{file.name} is cut short, or not a file of weights"
+    except OSError as error:
+        return f"{file.name} cannot be read ({error.strerror})"
 
 
 def fetch(model: Model) -> Path:
@@ -239,7 +265,7 @@ def fetch(model: Model) -> Path:
     try:
         folder = snapshot(model.hub_id, model.revision, needed, cache_folder())
         if lacking := missing(folder):
-            raise Failed(f"{', '.join(lacking)} missing there")
+            raise Failed(f"it is not complete there: {', '.join(lacking)}")
     except Failed as error:
         raise DownloadError(f"{model.hub_id} could not be fetched from {constants.ENDPOINT} ({error}): try another "
                             f"mirror, as HF_ENDPOINT=https://hf-mirror.com, or {other_ways}.") from error

@@ -1,5 +1,6 @@
-"""English, as far as captions need it: articles, and nouns that are named in the singular or the plural."""
+"""Words: English articles and plurals, and text from anywhere in a form that can be shown."""
 
+import codecs
 import re
 
 
@@ -14,3 +15,43 @@ def names_noun(text: str, noun: str) -> bool:
     forms = {head, f"{head}s", f"{head}es", f"{head[:-1]}ies", f"{head[:-1]}ves", head.replace("man", "men"),
              "mice" if head == "mouse" else head}
     return bool(re.search(rf"\b({'|'.join(forms)}){of}{rest}\b", text.lower()))
+
+
+def readable(text: str) -> str:
+    """A text with a replacement sign for each byte that was no UTF-8.
+
+    Python keeps such bytes of arguments and file names as surrogates, which cannot be printed, drawn or encoded.
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def show_what_it_can(stream) -> None:
+    """Let a text stream show what its encoding lacks as escapes, and what was no UTF-8 as a replacement sign."""
+    stream.reconfigure(errors="multimodal.readable")
+
+
+def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler for encoding, see `show_what_it_can`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    if not "\ud800" <= character <= "\udfff":
+        escaped = character.encode("ascii", "backslashreplace").decode()
+    else:
+        try:
+            "\ufffd".encode(error.encoding)
+            escaped = "\ufffd"
+        except UnicodeEncodeError:
+            escaped = "?"
+    return escaped, error.start + 1
+
+
+codecs.register_error("multimodal.readable", _replace)
+
+
+def wrap(text: str, width: int, most: int = 6) -> list[str]:
+    """A text in lines of at most `width` columns, of which a Chinese character takes two; after `most` lines it ends
+    in an ellipsis."""
+    import wcwidth
+
+    return wcwidth.wrap(readable(text), width, max_lines=most, placeholder=" ...", control_codes="ignore")

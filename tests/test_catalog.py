@@ -413,27 +413,33 @@ def test_complete_weights_are_found(cache, key, files):
     assert all(weights.find(model) is None for model in MODELS.values() if model.key != key)
 
 
+CUT = "model.safetensors is cut short, or not a file of weights"
+
+
 @pytest.mark.parametrize("key, files, lacking", [
-    ("clip", without(CLIP_FILES, "config.json"), "config.json"),
-    ("clip", without(CLIP_FILES, "preprocessor_config.json"), "preprocessor_config.json"),
-    ("clip", without(CLIP_FILES, "merges.txt"), "the tokenizer's vocabulary"),
-    ("clip", without(CLIP_FILES, "model.safetensors"), "model.safetensors"),
-    ("clip", CLIP_FILES | {"model.safetensors": safetensors()[:-1]}, "model.safetensors"),
-    ("clip", CLIP_FILES | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1\n"}, "model.safetensors"),
-    ("clip", CLIP_FILES | {"model.safetensors": b""}, "model.safetensors"),
+    ("clip", without(CLIP_FILES, "config.json"), "config.json is missing"),
+    ("clip", without(CLIP_FILES, "preprocessor_config.json"), "preprocessor_config.json is missing"),
+    ("clip", without(CLIP_FILES, "merges.txt"), "the tokenizer's vocabulary is missing"),
+    ("clip", without(CLIP_FILES, "model.safetensors"), "model.safetensors is missing"),
+    ("clip", CLIP_FILES | {"model.safetensors": safetensors()[:-1]}, CUT),
+    ("clip", CLIP_FILES | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1\n"}, CUT),
+    ("clip", CLIP_FILES | {"model.safetensors": b""}, CUT),
     ("clip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=b"version https://git-lfs"),
-     "pytorch_model.bin"),
-    ("clip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=archive()[:-20]), "pytorch_model.bin"),
-    ("clip", CLIP_FILES | {"config.json": b'{"model'}, "a readable config.json"),
-    ("clip", CLIP_FILES | {"vocab.json": b'{"a": 1, "b'}, "a readable vocab.json"),
-    ("blip2", without(BLIP2_FILES, "model-00002-of-00002.safetensors"), "model-00002-of-00002.safetensors"),
+     "pytorch_model.bin is cut short, or not a file of weights"),
+    ("clip", without(CLIP_FILES, "model.safetensors", pytorch_model__bin=archive()[:-20]),
+     "pytorch_model.bin is cut short, or not a file of weights"),
+    ("clip", CLIP_FILES | {"config.json": b'{"model'}, "config.json is damaged or cut short"),
+    ("clip", CLIP_FILES | {"vocab.json": b'{"a": 1, "b'}, "vocab.json is damaged or cut short"),
+    ("blip2", without(BLIP2_FILES, "model-00002-of-00002.safetensors"),
+     "model-00002-of-00002.safetensors is missing"),
     ("blip2", BLIP2_FILES | {"model.safetensors.index.json": b'{"weight_map": '},
-     "a readable model.safetensors.index.json"),
-    ("sbert-clip", without(SBERT_FILES, "0_CLIPModel/model.safetensors"), "model.safetensors"),
-    ("sbert-clip", without(SBERT_FILES, "modules.json"), "config.json"),
-    ("sbert-clip", SBERT_FILES | {"modules.json": b""}, "a readable modules.json"),
-    ("sbert-clip-multilingual", without(TEXT_FILES, "2_Dense/model.safetensors"), "2_Dense/model.safetensors"),
-    ("sbert-clip-multilingual", without(TEXT_FILES, "tokenizer.json"), "the tokenizer's vocabulary")])
+     "model.safetensors.index.json is damaged or cut short"),
+    ("sbert-clip", without(SBERT_FILES, "0_CLIPModel/model.safetensors"), "model.safetensors is missing"),
+    ("sbert-clip", without(SBERT_FILES, "modules.json"), "config.json is missing"),
+    ("sbert-clip", SBERT_FILES | {"modules.json": b""}, "modules.json is empty"),
+    ("sbert-clip-multilingual", without(TEXT_FILES, "2_Dense/model.safetensors"),
+     "2_Dense/model.safetensors is missing"),
+    ("sbert-clip-multilingual", without(TEXT_FILES, "tokenizer.json"), "the tokenizer's vocabulary is missing")])
 def test_partial_weights_are_not_found(cache, key, files, lacking):
     folder = cache(MODELS[key], files)
     assert lacking in weights.missing(folder)
@@ -459,7 +465,7 @@ def test_a_folder_of_the_readers_own(cache, tmp_path, monkeypatch):
     assert (weights.find(MODELS["clip"]), weights.find(MODELS["blip"])) == (clip, blip)
     assert weights.find(MODELS["blip2"]) is None
     (blip / "config.json").unlink()
-    with pytest.raises(UserError, match="blip-image-captioning-base .* is not complete, config.json missing"):
+    with pytest.raises(UserError, match="blip-image-captioning-base .* is not complete: config.json is missing"):
         weights.find(MODELS["blip"])
     monkeypatch.setenv("MULTIMODAL_WEIGHTS", str(own / "nowhere"))
     with pytest.raises(UserError, match="MULTIMODAL_WEIGHTS or --weights names .*nowhere, which is not a folder"):
@@ -546,7 +552,7 @@ def test_a_gpu_whose_driver_does_not_tell_its_free_memory(monkeypatch):
 
 def test_choose_says_when_an_embedded_model_is_missing(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(catalog, "CHECKPOINTS", tmp_path)
-    with pytest.raises(UserError, match="small CLIP in .* is not complete .*model.safetensors missing"):
+    with pytest.raises(UserError, match="small CLIP in .* is not complete .*model.safetensors is missing"):
         catalog.choose("clip", Namespace(models="embedded", device="auto", dtype="auto"))
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -360,7 +361,7 @@ def test_a_cache_that_cannot_be_written(hub, tmp_path):
 def test_a_mirror_that_lacks_a_file(hub, tmp_path):
     hub.add(MODELS["clip"], {name: content for name, content in CLIP_FILES.items() if name != "merges.txt"})
     code, _, err = run(tmp_path, hub, "fetch", "clip")
-    assert code == 1 and "the tokenizer's vocabulary missing there" in err
+    assert code == 1 and "the tokenizer's vocabulary is missing" in err
 
 
 def test_another_commit_is_used_but_the_pinned_one_is_fetched(hub, tmp_path):
@@ -526,8 +527,8 @@ def test_check_of_a_folder_of_the_readers_own(tmp_path):
     (folder / WEIGHTS).unlink()
     (folder / WEIGHTS).write_bytes(safetensors()[:-1])
     code, out, _ = run(tmp_path, None, "check", MULTIMODAL_WEIGHTS=str(tmp_path / "own"))
-    assert code == 1 and f"is not complete, {WEIGHTS} missing" in out
-    for command, said in (("list", "not complete"), ("where", f"is not complete, {WEIGHTS} missing")):
+    assert code == 1 and f"is not complete: {WEIGHTS} is" in out
+    for command, said in (("list", "not complete"), ("where", f"is not complete: {WEIGHTS} is")):
         code, out, _ = run(tmp_path, None, command, MULTIMODAL_WEIGHTS=str(tmp_path / "own"))
         assert code == 0 and said in out
 
@@ -703,3 +704,74 @@ def test_the_commits_go_with_the_transformers_that_is_required():
 
     assert f"transformers{weights.TRANSFORMERS}" in (ROOT / "requirements.txt").read_text().splitlines()
     assert version("transformers") in SpecifierSet(weights.TRANSFORMERS)
+
+
+# Weights that load but are not the model's
+
+
+def spoil(tensors: dict, how: str) -> dict:
+    """Tensors as an interrupted or careless program may leave them."""
+    names = sorted(tensors)
+    if how == "a few are missing":
+        return {name: tensor for number, (name, tensor) in enumerate(sorted(tensors.items())) if number % 7}
+    if how == "one is missing":
+        return {name: tensor for name, tensor in tensors.items() if name != names[len(names) // 2]}
+    if how == "one too many":
+        return tensors | {"head.weight": tensors[names[0]].clone()}
+    if how == "one is no number":
+        tensors[names[-1]].view(-1)[-1] = float("nan")
+    if how == "one is infinite":
+        tensors[names[-1]].view(-1)[0] = float("inf")
+    if how == "one is all zero":
+        next(tensor for tensor in tensors.values() if tensor.ndim > 1).zero_()
+    return tensors
+
+
+SPOILT = {"a few are missing": "missing: .* more tensors", "one is missing": "missing: ",
+          "one too many": "unexpected: head", "one is no number": "not finite: ",
+          "one is infinite": "not finite: ", "one is all zero": "all zero: ",
+          "the second half is zero": "all zero: ", "nothing": ""}
+
+
+@pytest.mark.parametrize("key, model_class, how", [
+    *(("clip", "CLIPModel", how) for how in SPOILT), *((key, model_class, how) for key, model_class in (
+        ("clip", "AutoModel"), ("clip", "SentenceTransformer"), ("blip", "BlipForConditionalGeneration"),
+        ("blip2", "Blip2ForConditionalGeneration")) for how in ("a few are missing", "the second half is zero"))])
+def test_weights_that_are_not_the_models_are_refused(tmp_path, key, model_class, how):
+    import sentence_transformers
+    import transformers
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / key
+    shutil.copytree(CHECKPOINTS / key, folder)
+    file = folder / WEIGHTS
+    save_file(spoil(load_file(file), how), file, {"format": "pt"})
+    if how == "the second half is zero":
+        content = file.read_bytes()
+        file.write_bytes(content[:len(content) // 2] + bytes(len(content) - len(content) // 2))
+    assert not weights.missing(folder)  # nothing is to be seen from outside
+    weights.watch_loading()
+
+    def load():
+        if model_class == "SentenceTransformer":
+            return sentence_transformers.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        return getattr(transformers, model_class).from_pretrained(folder, dtype="float32")
+
+    if SPOILT[how]:
+        with pytest.raises(UserError, match=SPOILT[how]) as error:
+            load()
+        assert str(folder) in str(error.value) and error.value.status == 2
+    else:
+        load()
+
+
+def test_a_lesson_ends_with_a_sentence_on_weights_that_are_not_the_models(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "clip-vit-base-patch32"
+    shutil.copytree(CHECKPOINTS / "clip", folder)
+    save_file(spoil(load_file(folder / WEIGHTS), "a few are missing"), folder / WEIGHTS, {"format": "pt"})
+    done = subprocess.run([sys.executable, ROOT / "9.2_clip_similarity_matrix.py", "--weights", tmp_path], timeout=100,
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"error: The weights in {folder} are not those of the model: missing: " in done.stderr.splitlines()[-1]
