@@ -16,7 +16,7 @@ class Level:
         line: What they are, in one line.
         styles: Names of `sheets.STYLES`; each picture is in one of them.
         layouts: How many of each kind there are, with how often that is so.
-        shrink: A factor on the size of the things.
+        crowd: The things are as small as if there were at least so many of them.
         patterned: Whether a strong pattern lies over the place.
         blur: The radius of a Gaussian blur, in pixels.
         noise: The standard deviation of noise, of 255.
@@ -26,7 +26,7 @@ class Level:
     line: str
     styles: tuple[str, ...] = COLOURED
     layouts: tuple[tuple[tuple[int, ...], float], ...] = USUAL
-    shrink: float = 1.0
+    crowd: int = 1
     patterned: bool = False
     blur: float = 0.0
     noise: float = 0.0
@@ -41,7 +41,7 @@ BY_NAME = {
     "small": Level("four to seven small things of two or three kinds; the embedded models never saw more than three",
                    layouts=tuple((counts, 0.1) for counts in (
                        (2, 2), (1, 3), (3, 1), (2, 3), (3, 2), (1, 2, 1), (2, 1, 2), (1, 2, 2), (2, 2, 2), (3, 1, 3))),
-                   shrink=0.9),
+                   crowd=5),
     "patterned": Level("a strong pattern lies over the place", patterned=True),
     "silhouettes": Level("drawn in one colour", styles=("fluent-silhouette",)),
     "lines": Level("line drawings, most of them filled with one colour", styles=("noto-lines",)),

@@ -230,7 +230,7 @@ def _compose(objects: list[tuple[int, np.ndarray]], scene: Scene, level: Level, 
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     horizon = (horizon * (PICTURE_SIZE + MARGIN) - top) / PICTURE_SIZE
-    placed = place_sprites(objects, horizon, rng, shrink=level.shrink)
+    placed = place_sprites(objects, horizon, rng, crowd=level.crowd)
     if level.patterned:
         picture = Image.fromarray(backgrounds.unsettle(np.asarray(picture), rng))
     boxes = []

@@ -50,21 +50,21 @@ def name_colour(sprite: np.ndarray) -> int | None:
 
 
 def place_sprites(objects: list[tuple[int, np.ndarray]], horizon: float, rng: np.random.Generator, tilt: float = 7,
-                  shrink: float = 1) -> list[tuple[Image.Image, int, int]]:
+                  crowd: int = 1) -> list[tuple[Image.Image, int, int]]:
     """Arrange things from left to right on the ground, or in the air where they fly.
 
     Args:
         objects: A noun's index and an RGBA sprite each, from left to right.
         horizon: Its height as a fraction of the picture from the top: what stands, stands below it.
         tilt: By how many degrees half of the things are turned (the deviation).
-        shrink: A factor on their size.
+        crowd: They are as small as if there were at least so many.
 
     Returns:
         For each, in the order in which they are pasted: the drawing at its size, and its left and upper edge in pixels.
     """
     count = len(objects)
-    slot = 1 / count
-    scale = shrink * (rng.uniform(0.42, 0.86) if count == 1 else slot * rng.uniform(0.8, 1.12))
+    slot, crowd = 1 / count, max(count, crowd)
+    scale = rng.uniform(0.42, 0.86) if crowd == 1 else 1 / crowd * rng.uniform(0.8, 1.12)
     flip = rng.random() < 0.5
     placed = []
     for i, (noun, sprite) in enumerate(objects):

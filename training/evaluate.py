@@ -3,14 +3,14 @@
 The scenes are rendered anew from a fixed seed that training never used, 112 pixels wide like the training pictures,
 without the distortions of training, in the styles of training (silhouettes apart, where nothing is said of them) and in
 the one that was held out. The scenes are new, the drawings in them are not, but for the style held out. Every share
-stands with a 95% interval (see `Table.add`) and, where there is one, with what it was meant to reach. The table goes to
-multimodal/checkpoints/EVALUATION.md.
+stands with a 95% interval (see `interval`) and, where there is one, with what it was meant to reach. A second table
+says how the models do on each level of `toyworld`. Both go to multimodal/checkpoints/EVALUATION.md.
 """
 
 import argparse
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from transformers import (
     CLIPProcessor,
 )
 
+import toyworld
 from multimodal.images import gallery
 from multimodal.metrics import is_right, ranks
 from multimodal.out_of_domain import distances
@@ -94,6 +95,24 @@ COLOURED = tuple(s for s in sprites.SEEN if not sprites.SETS[s].silhouette)
 SILHOUETTES = tuple(s for s in sprites.SEEN if sprites.SETS[s].silhouette)
 
 
+def interval(right: np.ndarray, of: Sequence | None, rng: np.random.Generator) -> tuple[float, float]:
+    """The 95% interval of a share, by the bootstrap.
+
+    Args:
+        right: (N,), 1 or 0.
+        of: What each is about, (N,), where several are about the same noun or the same picture and may well be right
+            or wrong together; the bootstrap then draws those.
+    """
+    _, of = np.unique(np.arange(len(right)) if of is None else np.asarray(of), return_inverse=True)
+    hits, counts = np.bincount(of, right), np.bincount(of)
+    drawn = rng.integers(0, len(hits), (1000, len(hits)))
+    low, high = np.percentile(hits[drawn].sum(1) / counts[drawn].sum(1), (2.5, 97.5))
+    if right.min() == right.max():  # Where all are alike, all samples are: Clopper and Pearson's bound instead.
+        bound = 0.025 ** (1 / len(hits))
+        low, high = (bound, 1.0) if right[0] else (0.0, 1 - bound)
+    return low, high
+
+
 class Table:
     """Rows of a share each, printed as they come and kept as Markdown."""
 
@@ -104,23 +123,11 @@ class Table:
         self.rng = np.random.default_rng(0)
 
     def add(self, what: str, right, of=None) -> None:
-        """A row.
-
-        Args:
-            right: Booleans, (N,).
-            of: What each is about, (N,), where several are about the same noun or the same picture and may well be
-                right or wrong together; the bootstrap then draws those.
-        """
+        """A row. right: Booleans, (N,); of: see `interval`."""
         right = np.asarray(right, dtype=float)
         if not len(right):  # among few scenes there may be none to ask this of
             return
-        _, of = np.unique(np.arange(len(right)) if of is None else np.asarray(of), return_inverse=True)
-        hits, counts = np.bincount(of, right), np.bincount(of)
-        drawn = self.rng.integers(0, len(hits), (1000, len(hits)))
-        low, high = np.percentile(hits[drawn].sum(1) / counts[drawn].sum(1), (2.5, 97.5))
-        if right.min() == right.max():  # Where all are alike, all samples are: Clopper and Pearson's bound instead.
-            bound = 0.025 ** (1 / len(hits))
-            low, high = (bound, 1.0) if right[0] else (0.0, 1 - bound)
+        low, high = interval(right, of, self.rng)
         self.shares[what], self.counts[what] = right.mean(), len(right)
         self.rows.append(f"| {what} | {right.mean():.1%} | {low:.1%} to {high:.1%} | {len(right)} | {aim_of(what)} |")
         print(f"{what:62} {right.mean():6.1%}  ({low:.1%} to {high:.1%}, {len(right)})", flush=True)
@@ -334,13 +341,13 @@ def score_captions(table: Table, name: str, captions: list[str], scenes: list[Sc
     table.add(f"{name} name an object that is not there", [bool(said - true) for said, true in zip(named, there)])
 
 
-@torch.inference_mode()
-def evaluate_blip(table: Table, count: int) -> None:
+def captioner() -> Callable[..., list[str]]:
+    """BLIP: pictures, and a prefix or None, to captions, in batches."""
     folder = CHECKPOINTS / "blip"
     model = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor = BlipProcessor.from_pretrained(folder)
 
-    def write(pictures, prefix=None):
+    def write(pictures: list[Image.Image], prefix: str | None = None) -> list[str]:
         captions = []
         for batch in in_batches(pictures):
             text = None if prefix is None else [prefix] * len(batch)
@@ -348,6 +355,12 @@ def evaluate_blip(table: Table, count: int) -> None:
             captions += processor.batch_decode(output, skip_special_tokens=True)
         return captions
 
+    return write
+
+
+@torch.inference_mode()
+def evaluate_blip(table: Table, count: int) -> None:
+    write = captioner()
     for name, layout in (("one object", (1,)), ("all scenes", None)):
         pictures, scenes = draw_plain(COLOURED, count, SEED + 2, layout=layout)
         score_captions(table, f"BLIP's captions, {name},", write(pictures), scenes, chinese=False)
@@ -440,9 +453,46 @@ def evaluate_blip2(table: Table, count: int) -> None:
     table.add_time("one question answered by BLIP-2", ask_one, aim="under 60 ms")
 
 
+@torch.inference_mode()
+def evaluate_levels(count: int) -> list[str]:
+    """Where the models stand on the levels of `toyworld`: the rows of a Markdown table."""
+    folder, rng = CHECKPOINTS / "clip", np.random.default_rng(0)
+    clip = Embedder(CLIPModel.from_pretrained(folder, dtype=torch.float32), CLIPProcessor.from_pretrained(folder))
+    nouns = clip.read([f"a picture of {phrase(Group(i, 1), False)}" for i in range(len(NOUNS))])
+    write, blip2 = captioner(), Answerer(CHECKPOINTS / "blip2")
+
+    def cell(right: Sequence[bool], of: Sequence | None = None) -> str:
+        if not len(right):
+            return ""
+        right = np.asarray(right, float)
+        low, high = interval(right, of, rng)
+        return f"{100 * right.mean():.1f} ({100 * low:.0f} to {100 * high:.0f})"
+
+    rows = ["| level | CLIP: noun of 175 | BLIP names every thing | BLIP-2: all questions | " + " | ".join(
+        QUESTION_KINDS) + " |", "|---" * (4 + len(QUESTION_KINDS)) + "|"]
+    for level in toyworld.LEVELS:
+        alone = toyworld.draw(count, SEED, level, things=1, copies=1) if level not in ("three", "mosaic") else []
+        truth = torch.tensor([picture.scene.groups[0].noun for picture in alone])
+        seen = clip.see([picture.image for picture in alone]) if alone else torch.empty(0, nouns.shape[1])
+        cells = [cell((seen @ nouns.T).argmax(-1) == truth, of=truth)]
+        pictures = toyworld.draw(count, SEED + 1, level)
+        images = [picture.image for picture in pictures]
+        cells.append(cell([nouns_named(picture.caption, False) <= nouns_named(said, False)
+                           for picture, said in zip(pictures, write(images))]))
+        about, asked = zip(*((i, question) for i, picture in enumerate(pictures) for question in picture.questions))
+        right = np.array([is_right(answer, question.answers) for answer, question in zip(
+            blip2.answer(blip2.look(images)[list(about)], asked), asked)])
+        cells.append(cell(right, of=about))
+        cells += [cell(right[[question.kind == kind for question in asked]]) for kind in QUESTION_KINDS]
+        rows.append(f"| {level} | {' | '.join(cells)} |")
+        print(rows[-1], flush=True)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=2000, help="scenes for each test (default 2000)")
+    parser.add_argument("--count", type=int, default=2000, help="scenes for each test (default 2000; at most 300 for "
+                        "each level of toyworld)")
     parser.add_argument("--models", nargs="+", default=["clip", "blip", "blip2"], choices=("clip", "blip", "blip2"))
     options = parser.parse_args()
     table = Table()
@@ -464,7 +514,18 @@ of the 175 has another of its names, all of them trained on. "As typed about the
 is among those listed there. Times are those of {cpu_name()}.
 
 """
-        (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(table.rows) + "\n", encoding="utf-8")
+        count = min(options.count, 300)
+        levels = f"""## The levels of toyworld
+
+{count} pictures of each level, `toyworld.draw({count}, seed, level)` with the seed {SEED + 1}, in percent, with 95%
+intervals from 1,000 bootstrap samples as above. CLIP: zero-shot among 175 nouns, "a picture of a dog", on one thing
+alone (seed {SEED}). BLIP: greedy captions that name every thing. BLIP-2: the plain questions of `toyworld`, right if
+any of its answers is given; those of the table above come in the many wordings of training. An empty cell has nothing
+of the kind. `python -m toyworld --list` says what the levels are.
+
+"""
+        report = [*table.rows, "", levels + "\n".join(evaluate_levels(count))]
+        (CHECKPOINTS / "EVALUATION.md").write_text(text + "\n".join(report) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,10 +39,12 @@ from toyworld.language import (
     where_chinese,
 )
 from toyworld.nouns import NOUNS
+from toyworld.questions import QUESTION_KINDS
 
 from . import wordings
 
-QUESTION_KINDS = ("what", "how many", "where", "side", "colour", "either/or", "yes/no")
+__all__ = ["QUESTION_KINDS", "Question", "ask_to_describe", "dialogue", "questions"]
+
 LIGHT_NAMES = {"day": ("day", "白天"), "night": ("night", "夜晚"), "sunset": ("sunset", "日落时分")}
 INSIDE = {False: (("indoors", "outdoors"), ("inside", "outside")), True: (("室内", "室外"), ("室内", "户外"))}
 # The nouns of each kind that is asked for, and those too that some would call so: where one of them is, nobody can say
