@@ -166,6 +166,8 @@ def test_what_has_many_colours_is_not_asked_for_its_own():
     assert ask(scene_of(("rose", 1, "red")), "colour") == {
         "What colour is the rose?": ("red",), "What is the colour of the rose?": ("red",)}
     assert not ask(scene_of(("rainbow", 1, "red")), "colour") and not ask(scene_of(("rose",)), "colour")
+    assert ask(scene_of(("deer", 1, "orange")), "colour")["What colour is the deer?"] == ("orange", "brown")
+    assert ask(scene_of(("car", 1, "orange")), "colour")["What colour is the car?"] == ("orange",)
     assert is_right("gray", ask(scene_of(("mouse", 3, "grey")), "colour")["What colour are the mice?"])
 
 
@@ -281,6 +283,13 @@ def test_either_or_names_its_answer_and_one_that_is_wrong(chinese):
         if sum(said) == 1:  # a hot dog or a dog
             first.append(said[0])
     assert len(first) > 500 and 0.4 < np.mean(first) < 0.6
+
+
+def test_which_of_two_things_it_is_may_be_said_in_the_singular():
+    answers = ask(scene_of(("house",), ("laptop", 2)), "either/or")
+    asked = next(text for text in answers if "on the right" in text)
+    assert answers[asked][0] == "laptops" and is_right("the laptop", answers[asked])
+    assert not is_right("house", answers[asked])
 
 
 def test_several_scenes_in_one_picture():

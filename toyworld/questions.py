@@ -16,6 +16,7 @@ import numpy as np
 from . import synonyms
 from .language import (
     CAPTION_KINDS,
+    COLOURABLE,
     COLOURS,
     COLOURS_CHINESE,
     LOOKALIKES,
@@ -372,7 +373,7 @@ class _Asker:
         if not coloured:
             return None
         group = one_of(self.rng, coloured)
-        return self._question("colour", self.say("colour", group), self._colours(group.colour))
+        return self._question("colour", self.say("colour", group), self._colours(group))
 
     def either_or(self) -> Question | None:
         """A question that offers two answers, the right one first or last, and the other of the same kind."""
@@ -388,7 +389,8 @@ class _Asker:
         form, group, fields, rng = pick(forms, self.rng), None, {}, self.rng
         if form == "colour":
             group = one_of(rng, coloured)
-            right, wrong = self._colours(group.colour), self._colours(one_of(rng, unlike_colours(group.colour)))
+            other = replace(group, colour=one_of(rng, unlike_colours(group.colour)))
+            right, wrong = self._colours(group), self._colours(other)
         elif form == "thing":
             group = one_of(rng, single)
             other = Group(self._absent(group, alike=1), 1)
@@ -409,7 +411,9 @@ class _Asker:
             form, (right, wrong) = "place", INSIDE[self.chinese][::1 if place == "room" else -1]
         else:
             end = one_of(rng, (0, -1))
-            right, wrong = ([self._the(self.groups[k]), *self._names(self.groups[k])] for k in (end, -1 - end))
+            chosen, other = (self.groups[k] for k in (end, -1 - end))
+            # Which is asked, and not how many: "laptop" is right for the laptops.
+            right, wrong = [self._the(chosen), *self._names(chosen), chosen.word(self.chinese)], [self._the(other)]
             fields = self._side(end)
         a, b = (right[0], wrong[0])[::one_of(rng, (1, -1))]
         return self._question("either/or", self.say(f"either {form}", group, a=a, b=b, **fields), right)
@@ -554,11 +558,15 @@ class _Asker:
     def _count(self, group: Group) -> list[str]:
         return self._numbers(group.count, group.measure, map(self._the, self._called(group)))
 
-    def _colours(self, colour: int) -> list[str]:
-        if self.chinese:
-            name = COLOURS_CHINESE[colour]
-            return [name, f"{name}的", name[0], f"{name[0]}的"]
-        return [COLOURS[colour], *(["gray"] if COLOURS[colour] == "grey" else [])]
+    def _colours(self, group: Group) -> list[str]:
+        """Words for a colour. What nobody has painted may be called brown or orange, as a deer and a camel may."""
+        names, other = [COLOURS[group.colour]], {"brown": "orange", "orange": "brown", "grey": "gray"}
+        if names[0] in other and (names[0] == "grey" or group.name not in COLOURABLE):
+            names.append(other[names[0]])
+        if not self.chinese:
+            return names
+        names = [COLOURS_CHINESE[COLOURS.index(name)] for name in names if name in COLOURS]
+        return [said for name in names for said in (name, f"{name}的", name[0], f"{name[0]}的")]
 
     def _countable(self) -> list[Group]:
         """What English counts; nobody asks how many suns there are where there is one."""
