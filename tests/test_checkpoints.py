@@ -56,10 +56,10 @@ def test_clip_names_what_is_there():
                                   "右边有{b}，左边有{a}"])
 def test_clip_tells_left_from_right_however_it_is_said(form):
     import torch
-    from training.language import Group, phrase, phrase_chinese
     from transformers import CLIPModel, CLIPProcessor
 
-    from training.sprites import NOUNS
+    from toyworld import NOUNS
+    from toyworld.language import Group, phrase, phrase_chinese
 
     names = [noun.english for noun in NOUNS]
     pairs = [sample for sample in GALLERY if len(sample.things) == 2]
