@@ -67,7 +67,9 @@ def unsettle(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             bands ^= np.mod((columns * np.cos(angle) - rows * np.sin(angle)) / width, 2) < 1
         pattern = np.where(bands[..., None], rng.random(3), rng.random(3))
     strength = rng.uniform(0.3, 0.9)
-    return np.clip(picture * (1 - strength) + pattern * (255 * strength), 0, 255).astype(np.uint8)
+    mixed = picture * (1 - strength)
+    mixed += pattern * (255 * strength)
+    return np.clip(mixed, 0, 255, out=mixed).astype(np.uint8)
 
 
 def _colour(*levels: int) -> np.ndarray:
