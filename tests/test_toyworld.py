@@ -281,7 +281,7 @@ def test_the_command_draws_a_sheet(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
     for arguments, message in (("--level hard", "There is no level 'hard'"), ("--count 0", "--count is from 1"),
                                ("--styles openmoji", "There is no style"),
-                               ("--output x.nothing", "unknown file extension"),
+                               ("--output x.nothing", "x.nothing must end in .png, .jpg or .webp."),
                                ("--output file/sheet.png", "file/sheet.png cannot be written")):
         code, said, error = run(*arguments.split())
         assert code == 2 and said == "" and message in error and error.count("\n") == 1

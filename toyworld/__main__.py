@@ -1,7 +1,6 @@
 """Draw a sheet of pictures to look at: `python -m toyworld --level patterned --count 20`."""
 
 import argparse
-import os
 import sys
 import textwrap
 from pathlib import Path
@@ -54,13 +53,16 @@ def main() -> int:
     try:
         if not 1 <= options.count <= 500:
             raise ValueError(f"--count is from 1 to 500, not {options.count}.")
+        if output.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+            raise ValueError(f"{output} must end in .png, .jpg or .webp.")
         drawn = sheet(draw(options.count, options.seed, options.level, styles=options.styles), options.boxes)
         output.parent.mkdir(parents=True, exist_ok=True)
         drawn.save(output)
-    except (ValueError, OSError) as error:
-        reason = f"{output} cannot be written: {os.strerror(error.errno)}." if isinstance(
-            error, OSError) and error.errno else error
-        print(reason, file=sys.stderr)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{output} cannot be written: {error.strerror or error}.", file=sys.stderr)
         return 2
     print(f"{options.count} pictures of level {options.level} in {output}")
     return 0
