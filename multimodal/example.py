@@ -56,7 +56,7 @@ def finish(finding: str, figure, measures: dict, choices: list = ()) -> None:
         "figure": picture.name, "measures": measures})
     for name, value in measures.items():
         if not isinstance(value, (dict, list)):
-            print(f"   {name}: {value:.4g}" if isinstance(value, float) else f"   {name}: {value}")
+            print(f"   {name}: {value:.4g}" if type(value) is float else f"   {name}: {value}")
     print(f"{finding}\n{_file.stem} done in {seconds:.1f} s: {picture} and {picture.with_suffix('.json').name}")
 
 

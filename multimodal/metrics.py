@@ -19,6 +19,8 @@ class Share(float):
         return number
 
     def __format__(self, form: str) -> str:
+        if not form:
+            return str(self)
         text = format(float(self), form)
         if not form.endswith("%") or float(self) in (0.0, 1.0):
             return text
@@ -43,7 +45,8 @@ def share(right: Iterable[bool]) -> Share:
     value = float(marks.mean())
     centre, half = value + z**2 / (2 * count), z * np.sqrt(value * (1 - value) / count + z**2 / (4 * count**2))
     low, high = (float(bound / (1 + z**2 / count)) for bound in (centre - half, centre + half))
-    return Share(value, max(0.0, low), min(1.0, high), count)
+    # A bound may be rounded to the wrong side of a share of 0 or 1.
+    return Share(value, min(value, max(0.0, low)), max(value, min(1.0, high)), count)
 
 
 def ranks(similarity: np.ndarray) -> np.ndarray:

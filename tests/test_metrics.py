@@ -83,3 +83,22 @@ def test_answers_that_are_the_same(answer, expected):
 @pytest.mark.parametrize("answer, expected", [("two", "3"), ("a dog", "a cat"), ("", "yes"), ("cats", "cat")])
 def test_answers_that_differ(answer, expected):
     assert not metrics.is_right(answer, expected)
+
+
+@pytest.mark.parametrize("right, count, low, high", [
+    (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)])
+def test_intervals_are_wilsons(right, count, low, high):
+    """As in Newcombe 1998, table I (without continuity correction)."""
+    share = metrics.share([True] * right + [False] * (count - right))
+    assert (round(share.low, 4), round(share.high, 4), share.count) == (low, high, count)
+    assert share == pytest.approx(right / count)
+
+
+def test_what_is_not_all_is_never_rounded_to_all():
+    nearly, hardly = metrics.share([True] * 263 + [False]), metrics.share([False] * 2999 + [True])
+    assert (f"{nearly:.0%}", f"{nearly:.1%}", f"{hardly:.0%}", f"{hardly:.2f}") == ("99.6%", "99.6%", "0.03%", "0.00")
+    assert str(nearly) == f"{nearly}" == "99.6% (97.9 to 99.9, n = 264)"
+    for count in range(1, 500):  # the interval holds the share, whatever is rounded
+        everything, nothing = metrics.share([True] * count), metrics.share([False] * count)
+        assert everything.low < everything.high == 1 and nothing.high > nothing.low == 0
+        assert f"{everything:.0%}" == "100%" and f"{nothing:.0%}" == "0%"
