@@ -16,9 +16,22 @@ if os.environ.get("HF_ENDPOINT"):
     # Mirrors pass the headers of the hub's Xet store on without having one, and a download then hangs for minutes.
     _environment["HF_HUB_DISABLE_XET"] = "1"
 
-if "OMP_WAIT_POLICY" not in os.environ:
+# A thread of torch that waits for the others spins before it sleeps: 2 to 6 ms with libgomp (Linux; 0.04 ms with
+# GOMP_SPINCOUNT=1000), up to 200 ms with LLVM's OpenMP (macOS; KMP_BLOCKTIME). If the thread that it waits for has lost
+# its core to another program, the spinning keeps a core that this thread could have. Pictures a second of the small
+# CLIP in batches of 16, on two cores:
+#                                          nothing else runs   a busy Python loop   another torch program
+#   libgomp as it comes                           235                  76                   16
+#   GOMP_SPINCOUNT=1000                           243                 113               120 to 130
+#   GOMP_SPINCOUNT=0                              218                 117
+#   OMP_WAIT_POLICY=PASSIVE                       184                 119                  119
+# LLVM's on Linux, while others computed: KMP_BLOCKTIME=0 gave 52 beside a loop (200: 46) and 58 beside torch (200: 34).
+# `python -m benchmarks.busy` measures anew.
+if "OMP_WAIT_POLICY" not in os.environ:  # which says how threads wait, too, and would lose against a number
     _environment |= {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
-if usable_cores() < visible_cores():  # torch asks which cores it may run on, but not for a quota of time in them
+# torch asks which cores it may run on, but not for a quota of time in them. (Where there is none, torch's own choice
+# is better: of cores that run two threads each it takes one.)
+if usable_cores() < visible_cores():
     _environment["OMP_NUM_THREADS"] = str(usable_cores())
 for _name, _value in _environment.items():
     os.environ.setdefault(_name, _value)
