@@ -119,7 +119,7 @@ def running(arguments: list[str], ready: bool = True, environment: dict | None =
             sys.exit(f"{' '.join(arguments)[:100]} did not start.")
         yield process
     finally:
-        process.kill()
+        process.terminate()  # the runner then ends its lessons
         process.communicate()
 
 
