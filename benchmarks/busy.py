@@ -5,7 +5,7 @@ the chapter: `multimodal` is imported first. Both are loaded while nothing else 
 one and then the other works, in alternating order, for two seconds a call. Every round has fresh processes; medians of
 the rounds are compared.
 
-    python -m benchmarks.busy [--rounds 3]                    seven minutes on two cores
+    python -m benchmarks.busy [--rounds 3]                    minutes
     python -m benchmarks.busy --chapter [--rounds 3]          the whole chapter, idle and beside one busy Python loop
 
     git worktree add ../old COMMIT

@@ -19,13 +19,14 @@ if os.environ.get("HF_ENDPOINT"):
 # A thread of torch that waits for the others spins before it sleeps: 2 to 6 ms with libgomp (Linux; 0.04 ms with
 # GOMP_SPINCOUNT=1000), up to 200 ms with LLVM's OpenMP (macOS; KMP_BLOCKTIME). If the thread that it waits for has lost
 # its core to another program, the spinning keeps a core that this thread could have. Pictures a second of the small
-# CLIP in batches of 16, on two cores:
+# CLIP in batches of 16, on two cores (one turn of five seconds each, so small differences mean nothing):
 #                                          nothing else runs   a busy Python loop   another torch program
 #   libgomp as it comes                           235                  76                   16
 #   GOMP_SPINCOUNT=1000                           243                 113               120 to 130
 #   GOMP_SPINCOUNT=0                              218                 117
 #   OMP_WAIT_POLICY=PASSIVE                       184                 119                  119
-# LLVM's on Linux, while others computed: KMP_BLOCKTIME=0 gave 52 beside a loop (200: 46) and 58 beside torch (200: 34).
+# LLVM's on Linux, while others computed, medians of three turns: KMP_BLOCKTIME=0 gave 52 beside a loop (as it comes 46)
+# and 58 beside torch (34). Not measured on macOS.
 # `python -m benchmarks.busy` measures anew.
 if "OMP_WAIT_POLICY" not in os.environ:  # which says how threads wait, too, and would lose against a number
     _environment |= {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
