@@ -466,7 +466,7 @@ def evaluate_levels(count: int) -> list[str]:
             return ""
         right = np.asarray(right, float)
         low, high = interval(right, of, rng)
-        return f"{100 * right.mean():.1f} ({100 * low:.0f} to {100 * high:.0f})"
+        return f"{100 * right.mean():.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
     rows = ["| level | CLIP: noun of 175 | BLIP names every thing | BLIP-2: all questions | " + " | ".join(
         QUESTION_KINDS) + " |", "|---" * (4 + len(QUESTION_KINDS)) + "|"]
