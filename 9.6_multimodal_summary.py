@@ -68,8 +68,8 @@ lesson.save(figures.bars(
 # %%
 lesson.step("How good the lessons' models were")
 scores = {}
-for label, section, *path in (("zero-shot, things", "9.2", "zero_shot_objects", "ensemble of all"),
-                              ("zero-shot, places", "9.2", "zero_shot_places", "ensemble of all"),
+for label, section, *path in (("zero-shot, unseen style", "9.2", "zero_shot_objects", "unseen"),
+                              ("zero-shot, places", "9.2", "zero_shot_places", "usual"),
                               ("all objects named", "9.5", "objects_right"), ("questions right", "9.4", "accuracy"),
                               ("baseline: commonest answer", "9.4", "accuracy_by_kind", "the commonest answer", "all")):
     value = earlier.get(section, {}).get("measures")
