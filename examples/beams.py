@@ -2,9 +2,9 @@
 # # Beam search: 1, 3 and 5 beams
 #
 # Beam search keeps several unfinished captions. Of those kept, it returns the one with the highest log-probability
-# divided by its length. On pictures with a strong pattern it changes about one caption in ten, each time to one that the
-# model rates higher. In three runs of 200 pictures 21 became right and 6 wrong: 2.5 points, for two to three times the
-# time. Where the model is sure, beams change nothing. It needs the small BLIP. Belongs to lesson 9.5.
+# divided by its length. On pictures with a strong pattern it changes about one caption in ten, each time to one that
+# the model rates higher. In three runs of 200 pictures 21 became right and 6 wrong: 2.5 points, for two to three times
+# the time. It needs the small BLIP. Belongs to lesson 9.5.
 #
 # **Run it:** `python examples/beams.py`
 
@@ -109,5 +109,5 @@ figures.give_title(figure, finding)
 example.finish(finding, figure, measures, [choice])
 
 # %% [markdown]
-# **What to change:** let `LEVEL` be "usual": CHANGE. Or pass `length_penalty=0.0` to `generate`: beams are then ranked by
-# the log-probability alone, which favours short captions: PENALTY.
+# **What to change:** let `LEVEL` be "usual", where the model is sure: next to no caption changes. Or pass
+# `length_penalty=0.0` to `generate`: beams are then ranked by the log-probability alone, which favours short captions.

@@ -95,5 +95,4 @@ example.finish(finding, figure, {
     "false number believed": believed}, [choice])
 
 # %% [markdown]
-# **What to change:** let `LEVEL` be "noisy": fewer are right, about 80% after a turn that names the thing. Or let the
-# false answer come with a false thing: say "a giraffe" in `named`.
+# **What to change:** let `LEVEL` be "noisy": only about 80% are right after a turn that names the thing, and 24% alone.

@@ -77,7 +77,8 @@ for batch, rounds in times.items():
         "{} {:.1f} ms ({:.1f} to {:.1f})".format(stage, *np.percentile(rounds[:, column], (50, 25, 75)))
         for column, stage in enumerate(stages)) + " a picture")
 finding = (f"The decoder takes {shares[BATCHES[0]][1]:.0%} of the time of one picture, {shares[BATCHES[-1]][1]:.0%} "
-           f"in batches of {BATCHES[-1]}, which are {gain[1]:.1f} times as fast (quartiles {gain[0]:.1f} to {gain[2]:.1f})")
+           f"in batches of {BATCHES[-1]}, which are {gain[1]:.1f} times as fast "
+           f"(quartiles {gain[0]:.1f} to {gain[2]:.1f})")
 figure, axes = plt.subplots(figsize=(8.5, 3.2), layout="constrained")
 left = np.zeros(len(BATCHES))
 for column, (stage, colour) in enumerate(zip(stages, figures.COLOURS)):
@@ -92,4 +93,4 @@ figures.give_title(figure, finding)
 example.finish(finding, figure, measures, [choice])
 
 # %% [markdown]
-# **What to change:** let `generate` stop after `max_new_tokens=3`: CHANGE.
+# **What to change:** let `generate` stop after `max_new_tokens=3`. Which share is left for the decoder?
