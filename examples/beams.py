@@ -85,7 +85,7 @@ measures = {
     "milliseconds (quartiles)": {f"{beams} beams": quartiles[beams] for beams in BEAMS},
     "times as long as greedy": float(np.median(times)),
     "captions changed": metrics.share(row in differ for row in range(PICTURES)),
-    "rated higher, of those changed": metrics.share(scores[most][row] > scores[1][row] for row in differ),
+    "changed to one rated higher": sum(scores[most][row] > scores[1][row] for row in differ),
     "became right": sum(right[most][row] and not right[1][row] for row in differ),
     "became wrong": sum(right[1][row] and not right[most][row] for row in differ)}
 for row in differ[:5]:
