@@ -93,5 +93,5 @@ figures.give_title(figure, finding)
 example.finish(finding, figure, measures, [choice])
 
 # %% [markdown]
-# **What to change:** let `generate` stop after `max_new_tokens=3`: the decoder has about half of the time of one picture,
+# **What to change:** let `generate` stop after `max_new_tokens=3`: the decoder has about half of the time then,
 # and a fifth in batches of 16.
