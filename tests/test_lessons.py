@@ -44,12 +44,12 @@ def measures(chapter) -> dict[str, dict]:
 
 
 FIGURES = {
-    "9.1": ("what_the_model_sees", "cosine", "temperature", "matching", "pull", "gap", "where"),
-    "9.2": ("similarity_matrix", "prompts", "mistakes", "places", "recall", "search", "hard_negatives"),
-    "9.3": ("throughput", "languages", "near_duplicates", "search", "labels", "clusters"),
-    "9.4": ("answers", "query_maps", "captions", "accuracy", "questions", "conversation"),
-    "9.5": ("batches", "stages", "captions", "beams", "gallery_captions", "precision"),
-    "9.6": ("costs", "scores", "side_by_side", "shop_search", "alternative_texts"),
+    "9.1": ("what_the_model_sees", "cosine", "temperature", "matching", "gap"),
+    "9.2": ("similarity_matrix", "levels", "places", "recall", "search"),
+    "9.3": ("throughput", "search"),
+    "9.4": ("answers", "captions", "accuracy", "mistakes"),
+    "9.5": ("captions", "batches", "quality", "precision"),
+    "9.6": ("costs", "scores", "side_by_side", "shop_search"),
 }
 
 
@@ -86,85 +86,78 @@ def test_9_1_matches_the_classic_pictures_and_the_models_own_loss(measures):
     assert [row.index(max(row)) for row in cosine] == [0, 1, 2]
     loss = measures["9.1"]["contrastive_loss"]
     assert loss["written_out"] == pytest.approx(loss["model"], abs=1e-5)
-    assert loss["model"] < 0.5  # guessing among 16 gives 2.77
+    assert loss["model"] < 0.5  # guessing among 72 gives 4.28
     assert measures["9.1"]["best_match"] == {"picture": "dog-snow", "text": "a dog in the snow"}
-    assert 0 < max(measures["9.1"]["attention"].values()) < 1e-4  # one sum in another order is never quite the same
-    # What is pushed apart hardest looks alike or has the same background.
-    assert measures["9.1"]["hardest_negative"] == {"picture": "deer-snow-sunset", "text": "a dog in the snow"}
-    assert measures["9.1"]["on_the_right_side"] > 0.9  # half of the maps by chance
     # The two clouds do not lie on one another, and yet a picture is nearer to its own text than to others.
-    assert measures["9.1"]["modality_gap"] > 0.1
+    assert measures["9.1"]["gap_between_halves"] < 0.4 * measures["9.1"]["modality_gap"]
     assert measures["9.1"]["matched_cosine"] > sum(map(sum, cosine)) / sum(map(len, cosine)) + 0.1
 
 
 def test_9_2_classifies_and_retrieves_far_better_than_chance(measures):
-    accuracy = measures["9.2"]["zero_shot_objects"]
-    assert len(accuracy) >= 3 and max(accuracy.values()) > 0.8  # chance is below 2%
-    assert max(measures["9.2"]["zero_shot_places"].values()) > 0.8  # chance is 10%
-    for retrieval in ("text_finds_picture", "picture_finds_text"):
+    objects = {level: share["value"] for level, share in measures["9.2"]["zero_shot_objects"].items()}
+    assert objects["usual"] > 0.93 and min(objects.values()) > 0.5  # chance is below 1%
+    assert objects["noisy"] < 0.8 and objects["unseen"] < 0.93  # or the levels show nothing
+    places = {level: share["value"] for level, share in measures["9.2"]["zero_shot_places"].items()}
+    assert places["usual"] > 0.93 and 0.4 < places["patterned"] < 0.85  # chance is 10%
+    for retrieval, least in (("text_finds_picture", 0.9), ("picture_finds_text", 0.9),
+                             ("text_finds_picture_noisy", 0.75), ("picture_finds_text_noisy", 0.75)):
         found = measures["9.2"][retrieval]
-        assert found["recall@1"] > 0.9 and found["median rank"] == 1  # chance is 1 in 72, and 36
-        assert found["recall@1"] <= found["recall@5"] <= found["recall@10"] and found["mAP"] >= found["recall@1"]
-    assert measures["9.2"]["noun_finds_pictures_mAP"] > 0.85
-    negatives = measures["9.2"]["hard_negatives"]
-    assert set(negatives) == {"wrong object", "wrong colour", "wrong place", "wrong count", "left and right swapped"}
-    assert min(negatives.values()) > 0.85  # chance is 50%
+        recall = [found[f"recall@{depth}"]["value"] for depth in (1, 5, 10)]
+        assert recall[0] > least and found["median rank"] == 1  # chance is 1 in 249
+        assert recall == sorted(recall) and found["mAP"] >= recall[0]
+    assert measures["9.2"]["noun_finds_pictures_mAP"] > 0.75
 
 
-def test_9_3_reads_files_as_encode_does(measures):
+def test_9_3_reads_files_as_encode_does_and_finds_in_both_languages(measures):
     assert measures["9.3"]["files_cosine"] > 0.995
+    assert measures["9.3"]["index"] == {"pictures": 72, "embedded": 72, "embedded_again": 0}
+    assert min(share["value"] for share in measures["9.3"]["recall_at_1"].values()) > 0.75  # chance is 1 in 300
 
 
-def test_9_3_finds_in_both_languages_and_with_smaller_embeddings(measures):
-    assert min(measures["9.3"]["recall_at_1"].values()) > 0.9  # chance is 1 in 72
-    assert measures["9.3"]["INT8"]["recall_at_1"] > 0.95 * measures["9.3"]["FP32"]["recall_at_1"]
-    assert measures["9.3"]["binary"]["recall_at_1"] > 0.8 and measures["9.3"]["binary"]["bytes_per_picture"] == 32
-    assert min(measures["9.3"]["near_duplicates"][name] for name in ("precision", "recall")) > 0.9
-    assert measures["9.3"]["labels_right"] > 0.8  # chance is below 2%
-    # Where half of the corpus is texts, half of what is found should be.
-    as_they_are, centred = (measures["9.3"][f"texts_among_best_6_{how}"] for how in ("as they are", "centred"))
-    assert abs(centred - 0.5) < abs(as_they_are - 0.5)
-
-
-def test_9_4_answers_better_than_a_blind_model(measures):
+def test_9_4_answers_better_than_without_the_picture(measures):
     by_kind = measures["9.4"]["accuracy_by_kind"]
-    assert set(by_kind) == {"what", "how many", "where", "side", "colour", "either/or", "yes/no"}
-    blind = measures["9.4"]["accuracy_by_kind_blind"]
-    for kind in by_kind:
-        assert by_kind[kind] > blind[kind] + 0.1, kind
-    assert by_kind["side"] > 0.75  # a guess between left and right has half
-    assert measures["9.4"]["accuracy"] > 0.85
-    assert measures["9.4"]["wrong_yes"]["picture"] < 0.15
-
-
-def test_9_4_remembers_what_was_said(measures):
-    follow_ups = measures["9.4"]["follow_ups"]
-    assert follow_ups["right"] > follow_ups["right_alone"] and follow_ups["right_alone"] <= follow_ups["asked"] / 2
+    kinds = {"all", "what", "how many", "where", "side", "colour", "either/or", "yes/no"}
+    assert all(set(shares) == kinds for shares in by_kind.values())
+    for kind in kinds:
+        for baseline in ("another picture", "the commonest answer"):
+            assert by_kind["the picture"][kind]["value"] > by_kind[baseline][kind]["value"] + 0.1, kind
+    assert by_kind["the picture"]["all"] == measures["9.4"]["accuracy"]
+    assert measures["9.4"]["accuracy"]["low"] > 0.8
+    counts = measures["9.4"]["parameters"]
+    assert 0.2 < (counts["qformer"] + counts["query_tokens"] + counts["language_projection"]) / sum(
+        counts.values()) < 0.4
+    changed = measures["9.4"]["captions_changed"]
+    assert changed["greedy"] == 0 < changed["nucleus"] < changed["of"]
 
 
 def test_9_5_names_what_is_there(measures):
-    assert measures["9.5"]["objects_right"] > 0.8
-    assert measures["9.5"]["captions_exact"] > 0.4
-    assert measures["9.5"]["objects_invented"] < 0.1
+    quality = {name: shares["names all things"]["value"] for name, shares in measures["9.5"]["quality"].items()}
+    assert quality["usual styles"] > 0.9 > quality["unseen style"] > 0.5 > 0.1 > quality["another picture"]
+    assert measures["9.5"]["captions_exact"]["value"] > 0.8
     precisions = measures["9.5"]["precisions"]
     assert all(row["weights_bytes"] < 0.8 * precisions[0]["weights_bytes"] for row in precisions[1:])  # than in FP32
-    same = {row["precision"]: row["same_as_fp32"] for row in precisions}
+    same = {row["precision"]: row["same_as_fp32"]["value"] for row in precisions}
     assert same.keys() in ({"FP32", "BF16", "INT8"}, {"FP32", "FP16"})  # on a CPU, on a GPU
-    assert min(same.values()) > 0.8
+    assert min(same.values()) > 0.7
 
 
 def test_9_6_reads_what_the_lessons_before_measured(measures):
     sources = {cost["task"]: cost["source"] for cost in measures["9.6"]["costs"]}
-    assert sources["caption a picture"] == "lesson 9.5" and sources["answer a question"] == "lesson 9.4"
-    assert measures["9.6"]["scores"]["small BLIP-2, questions right"] == measures["9.4"]["accuracy"]
-    assert measures["9.6"]["scores"]["small BLIP, all objects named"] == measures["9.5"]["objects_right"]
-    assert measures["9.6"]["moderation"]["recall"] == 1
+    assert sources["write a caption"] == "lesson 9.5" and sources["answer a question"] == "lesson 9.4"
+    scores = measures["9.6"]["scores"]
+    assert scores["small CLIP, zero-shot, unseen style"] == measures["9.2"]["zero_shot_objects"]["unseen"]
+    assert scores["small CLIP, zero-shot, places"] == measures["9.2"]["zero_shot_places"]["usual"]
+    assert scores["small BLIP-2, questions right"] == measures["9.4"]["accuracy"]
+    assert scores["small BLIP, all objects named"] == measures["9.5"]["objects_right"]
 
 
-def test_9_6_searches_describes_and_advises(chapter, measures):
+def test_9_6_compares_searches_and_advises(chapter, measures):
+    three = {name: row["three things"]["value"] for name, row in measures["9.6"]["side_by_side"].items()}
+    assert three["small BLIP"] > 0.75 and three["small BLIP-2"] > 0.7 and three["small CLIP"] < 0.3
     assert measures["9.6"]["shop_search"][0].startswith("guitar")
-    assert list(measures["9.6"]["alternative_texts"].values())[0] == "a dog in the snow"
-    advice = measures["9.6"]["chooser"]["questions, conversation"]
+    first = {query: share["value"] for query, share in measures["9.6"]["shop_first_right"].items()}
+    assert first["colour and noun"] > first["noun alone"] + 0.08
+    advice = measures["9.6"]["chooser"]["questions (9.4)"]
     assert advice["GPU with 16 GB"] == "BLIP-2 OPT-2.7B FP16" and advice["laptop, 8 GB"].startswith("BLIP-VQA-base")
     assert hardware_table() in chapter[0]
 
@@ -233,20 +226,24 @@ def further_weights(tmp_path_factory) -> Path:
 
 
 def test_models_by_name_take_a_lessons_own_place_or_stand_beside_it(tmp_path, further_weights):
-    names = [argument for name in ("clip-large", "siglip2", "smolvlm", "blip2-flan") for argument in ("--model", name)]
+    names = [argument for name in ("clip-large", "siglip2", "smolvlm", "qwen3-vl", "blip2-flan")
+             for argument in ("--model", name)]
     finished = run([LESSONS["9.6"], "--weights", further_weights, *names, "--query", "a cat", "--images",
                     own_pictures(tmp_path)], tmp_path)
     assert finished.returncode == 0, finished.stderr
     measures = json.loads((tmp_path / "outputs/9.6/results.json").read_text())["measures"]
     rows = measures["side_by_side"]
     # BLIP-VQA stands in for BLIP-2, whose weights are not there.
-    assert list(rows) == ["small CLIP", "small BLIP", "BLIP-VQA-base", "CLIP ViT-L/14", "SigLIP 2 base", "SmolVLM-256M"]
-    assert all(rows[name]["named"] > 0.7 for name in ("small CLIP", "small BLIP"))
-    assert rows["CLIP ViT-L/14"]["named"] == rows["small CLIP"]["named"]  # as it is the same under another name
+    assert list(rows) == ["small CLIP", "small BLIP", "BLIP-VQA-base", "CLIP ViT-L/14", "SigLIP 2 base", "SmolVLM-256M",
+                          "Qwen3-VL-2B"]
+    one, three = "one thing, unseen style", "three things"
+    assert rows["small CLIP"][one]["value"] > 0.65 and rows["small BLIP"][three]["value"] > 0.65
+    for level in (one, three):  # the same weights under another name, and weights that are random
+        assert rows["CLIP ViT-L/14"][level] == rows["small CLIP"][level]
+        assert max(rows[name][level]["value"] for name in ("SigLIP 2 base", "SmolVLM-256M", "Qwen3-VL-2B")) < 0.2
     assert all(row["seconds"] > 0 for row in rows.values())
-    assert "BLIP-2 Flan-T5-XL is left out. The real weights of BLIP-2 Flan-T5-XL are not on" in finished.stdout
+    assert "BLIP-2 Flan-T5-XL is left out. BLIP-2 Flan-T5-XL is not on this machine" in finished.stdout
     assert measures["shop_search"] == ["cat", "dog"]
-    assert sorted(measures["alternative_texts"].values()) == ["a cat in a room", "a dog in the snow"]
 
 
 def test_blip_vqa_answers_and_the_small_blip2_shows_the_rest(tmp_path, further_weights):
@@ -343,7 +340,7 @@ def test_a_failed_run_does_not_pass_for_the_run_before(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     finished = run([LESSONS["9.1"], "--models", "embedded", "--image", "text.png"], tmp_path)
     assert finished.returncode == 2
-    assert finished.stderr == "error: text.png is not a picture that Pillow can open: save it as JPEG or PNG.\n"
+    assert finished.stderr == "error: text.png is not a picture that can be opened here: save it as JPEG or PNG.\n"
     assert not (tmp_path / "outputs/9.1/results.json").exists()
 
 
@@ -355,5 +352,5 @@ def test_lessons_read_like_notebooks(section):
     assert text.startswith("# %% [markdown]\n# # " + section)
     for words in ("**You learn**", "**It needs**", "**On your own", "## Exercises"):
         assert words in text, words
-    assert len(text.splitlines()) <= 340
+    assert len(text.splitlines()) <= 220
     assert "import training" not in text and "from training" not in text
