@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 
 import matplotlib
 
@@ -115,6 +116,7 @@ def confusion_matrix(answers: list[int], said: list[int], classes: list[str], ti
     sns.heatmap(counts, ax=axes, cmap="Blues", annot=np.where(counts, counts.astype(str), ""), fmt="", linewidths=0.5,
                 linecolor="0.9", cbar=False, xticklabels=classes, yticklabels=classes)
     axes.set_xticklabels(classes, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticklabels(classes, rotation=0)
     axes.set(xlabel="said", ylabel="true")
     give_title(figure, title)
     return figure
@@ -289,7 +291,7 @@ def bars(series: dict[str, dict[str, float]], title: str, xlabel: str, number_fo
     """
     labels = list(next(iter(series.values())))
     figure, axes = plt.subplots(figsize=(8, (0.1 + 0.32 * len(series)) * len(labels) + 1.6), layout="constrained")
-    _draw_bars(axes, series, number_format)
+    _draw_bars(axes, series, number_format.format)
     axes.set_yticks(range(len(labels)), [wrap(label, 44) for label in labels])
     axes.invert_yaxis()
     axes.set_xlabel(xlabel)
@@ -317,7 +319,7 @@ def panels(series: dict[str, dict[str, float]], title: str, formats: dict[str, s
     for axes in grid.flat[len(series):]:
         axes.set_axis_off()
     for axes, (xlabel, values) in zip(grid.flat, series.items()):
-        _draw_bars(axes, {xlabel: values}, formats[xlabel])
+        _draw_bars(axes, {xlabel: values}, formats[xlabel].format)
         axes.set_yticks(range(len(labels)), [wrap(label, 30) for label in labels])
         axes.set_xlabel(xlabel)
     grid[0, 0].invert_yaxis()
@@ -327,11 +329,14 @@ def panels(series: dict[str, dict[str, float]], title: str, formats: dict[str, s
 
 
 def picture_and_bars(image: Image.Image, values: dict[str, float], title: str) -> Figure:
-    """A picture on the left, horizontal bars of probability on the right, the first one marked."""
+    """A picture on the left, horizontal bars of probability on the right, the first one marked.
+
+    A softmax never reaches 0% or 100%, so 99.95% is written as 99.9%.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained", width_ratios=(1, 2))
     left.imshow(thumbnail(image, 320))
     left.set_axis_off()
-    _draw_bars(right, {"probability": values}, "{:.1%}")
+    _draw_bars(right, {"probability": values}, lambda value: f"{min(max(value, 0.001), 0.999):.1%}")
     right.patches[0].set_facecolor(COLOURS[1])
     right.set_yticks(range(len(values)), [wrap(label, 34) for label in values])
     right.invert_yaxis()
@@ -341,7 +346,7 @@ def picture_and_bars(image: Image.Image, values: dict[str, float], title: str) -
     return figure
 
 
-def _draw_bars(axes, series: dict[str, dict[str, float]], number_format: str) -> None:
+def _draw_bars(axes, series: dict[str, dict[str, float]], write: Callable[[float], str]) -> None:
     """Bars of every series, label by label, with their numbers and the intervals of `metrics.Share`s."""
     thickness = 0.8 / len(series)
     for i, ((name, values), colour) in enumerate(zip(series.items(), COLOURS)):
@@ -350,5 +355,5 @@ def _draw_bars(axes, series: dict[str, dict[str, float]], number_format: str) ->
         intervals = [(value - getattr(value, "low", value), getattr(value, "high", value) - value) for value in numbers]
         drawn = axes.barh(places, numbers, thickness, color=colour, label=name,
                           xerr=np.array(intervals).T if np.any(intervals) else None, ecolor="0.35", capsize=2)
-        axes.bar_label(drawn, [number_format.format(value) for value in numbers], padding=4, fontsize=9)
+        axes.bar_label(drawn, list(map(write, numbers)), padding=4, fontsize=9)
     axes.margins(x=0.14)

@@ -79,9 +79,6 @@ def announce(choice) -> dict[str, str]:
     """Say which model runs, on what, in which precision and why (a `catalog.Choice`); returns it for results."""
     print(f"Model: {choice.name}, {choice.source}, on {choice.device} in {choice.dtype_name.upper()}.")
     print(textwrap.fill(choice.reason, 110, initial_indent="       ", subsequent_indent="       "))
-    if choice.source == "embedded":
-        from transformers.utils import logging
-        logging.disable_progress_bar()  # these load in a blink; the real ones are worth a bar
     return {"key": choice.key, "name": choice.name, "source": choice.source, "device": choice.device,
             "dtype": choice.dtype_name, "reason": choice.reason}
 

@@ -16,7 +16,7 @@ from pickle import PickleError
 
 from . import UserError
 from .hardware import readable_size
-from .models import LESSONS, MODELS, Model
+from .models import CHECKPOINTS, LESSONS, MODELS, Model
 from .terminal import explain
 
 TRANSFORMERS = ">=5.23,<6"  # the versions that the pinned commits of the catalogue go with, as in requirements.txt
@@ -79,6 +79,7 @@ def watch_loading() -> None:
     import torch
     from safetensors import SafetensorError
     from transformers import PreTrainedModel, modeling_utils
+    from transformers.utils import logging
 
     library, mapping = PreTrainedModel.from_pretrained.__func__, modeling_utils.safe_open
     if library.__module__ == __name__:  # it watches already
@@ -89,7 +90,11 @@ def watch_loading() -> None:
 
     def from_pretrained(cls, path, *arguments, **options):
         frugal = options.get("dtype") not in (None, "float32", torch.float32)
+        # The small models load in a blink; the real ones are worth a bar.
+        hide_bar = Path(path).parent == CHECKPOINTS and logging.is_progress_bar_enabled()
         try:
+            if hide_bar:
+                logging.disable_progress_bar()
             if frugal:
                 modeling_utils.safe_open = read
                 _keep_freed_blocks(2**20)
@@ -104,6 +109,8 @@ def watch_loading() -> None:
                             "their config.json: `python -m multimodal.weights check` compares files that were fetched "
                             "with their hashes; --debug shows what the library says.") from error
         finally:
+            if hide_bar:
+                logging.enable_progress_bar()
             if frugal:
                 modeling_utils.safe_open = mapping
                 # What the library itself comes to in the long run, and faster for a model at work.

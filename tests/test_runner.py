@@ -458,7 +458,8 @@ def test_the_lessons_receive_the_options(chapter_of_each_platform):
     assert ("OPTIONS [('debug', True), ('device', 'cpu'), ('dtype', 'bf16'), ('image', [PosixPath('a cat.jpg'), "
             "PosixPath('b.jpg')]), ('images', PosixPath('photos')), ('model', ['blip2', 'clip-large']), "
             "('models', 'hub'), ('output', "
-            "PosixPath('-my results')), ('weights', PosixPath('my weights')), ('without', ['blip2:cuda:fp16'])]") in run.stdout
+            "PosixPath('-my results')), ('weights', PosixPath('my weights')), "
+            "('without', ['blip2:cuda:fp16'])]") in run.stdout
     assert (chapter.folder / "-my results/9.4/results.json").exists()
 
 
