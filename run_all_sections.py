@@ -232,7 +232,6 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)
     forgiving_streams()
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    os.environ.setdefault("MPLBACKEND", "Agg")  # Figures go to files; a window would wait for somebody to close it.
     try:
         if options.list:
             print(listing())

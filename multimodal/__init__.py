@@ -6,8 +6,10 @@ Importing this package does not import torch, so that `python run_all_sections.p
 import logging
 import os
 
+from . import variables
 from .hardware import usable_cores, visible_cores
 
+variables.prepare()
 # The libraries read these once, when they are imported: import this package before them. A value that you have set
 # stays. (Telemetry asks the hub a question of its own, which costs three seconds where there is no answer.)
 _environment = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error",

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # The floors of multimodal, from the ground up: a module imports only from floors below its own.
 FLOORS = (
-    ("words", "files", "metrics", "terminal"),
+    ("variables", "words", "files", "metrics"),
+    ("terminal",),
     ("hardware",),
     ("models",),
     ("images", "figures", "search", "download", "report", "environment"),
