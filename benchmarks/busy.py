@@ -1,9 +1,9 @@
 """How fast the chapter's heaviest calls are beside other programs and under a quota of CPU time, before and after.
 
 "Before" is torch as it comes: it is imported first, so that nothing that `multimodal` sets can reach it. "After" is
-the chapter: `multimodal` is imported first. Both are loaded while nothing else runs and then wait; in each situation
-one and then the other works, in alternating order, for two seconds a call. Every round has fresh processes; medians of
-the rounds are compared.
+the chapter: `multimodal` is imported first, in each situation in a process of its own, as it looks whether others
+compute when it starts. In each situation one and then the other works, in alternating order, for two seconds a call.
+Every round has fresh processes; medians of the rounds are compared.
 
     python -m benchmarks.busy [--rounds 3]                    minutes
     python -m benchmarks.busy --chapter [--rounds 3]          the whole chapter, idle and beside one busy Python loop
@@ -187,9 +187,9 @@ def measure_calls(options: argparse.Namespace) -> None:
     before = (options.old or HERE, "torch")
     rates, limited = {situation: {} for situation in SITUATIONS}, {}
     for number in range(options.rounds):
-        with worker(*before) as old, worker(HERE, "multimodal") as new:
+        with worker(*before) as old:
             for situation in SITUATIONS:
-                with neighbours(SITUATIONS[situation]):
+                with neighbours(SITUATIONS[situation]), worker(HERE, "multimodal") as new:
                     for call in options.calls:
                         compare({"before": old, "after": new}, call, number, rates[situation])
         with contextlib.ExitStack() as stack:

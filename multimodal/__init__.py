@@ -7,7 +7,7 @@ import logging
 import os
 
 from . import variables
-from .hardware import usable_cores, visible_cores
+from .hardware import others_compute, usable_cores, visible_cores
 
 variables.prepare()
 # The libraries read these once, when they are imported: import this package before them. A value that you have set
@@ -18,19 +18,17 @@ if os.environ.get("HF_ENDPOINT"):
     # Mirrors pass the headers of the hub's Xet store on without having one, and a download then hangs for minutes.
     _environment["HF_HUB_DISABLE_XET"] = "1"
 
-# A thread of torch that waits for the others spins before it sleeps: 2 to 6 ms with libgomp (Linux; 0.04 ms with
-# GOMP_SPINCOUNT=1000), up to 200 ms with LLVM's OpenMP (macOS; KMP_BLOCKTIME). If the thread that it waits for has lost
-# its core to another program, the spinning keeps a core that this thread could have. Pictures a second of the small
-# CLIP in batches of 16, on two cores (one turn of five seconds each, so small differences mean nothing):
+# A thread of torch that waits for the others spins before it sleeps: 2 to 6 ms with libgomp (Linux), up to 200 ms with
+# LLVM's OpenMP (macOS). If the thread that it waits for has lost its core to another program, the spinning keeps a core
+# that this one could have; GOMP_SPINCOUNT=1000 ends it after 0.04 ms. But where nothing else runs, threads that sleep
+# so soon are woken up too often. So it is set only while others compute. On two virtual cores, a second:
 #                                          nothing else runs   a busy Python loop   another torch program
-#   libgomp as it comes                           235                  76                   16
-#   GOMP_SPINCOUNT=1000                           243                 113               120 to 130
-#   GOMP_SPINCOUNT=0                              218                 117
-#   OMP_WAIT_POLICY=PASSIVE                       184                 119                  119
-# LLVM's on Linux, while others computed, medians of three turns: KMP_BLOCKTIME=0 gave 52 beside a loop (as it comes 46)
-# and 58 beside torch (34). Not measured on macOS.
-# `python -m benchmarks.busy` measures anew.
-if "OMP_WAIT_POLICY" not in os.environ:  # which says how threads wait, too, and would lose against a number
+#   small CLIP, pictures, as torch comes          297                  17                    47
+#                         GOMP_SPINCOUNT=1000     184                 139                   156
+#   small BLIP, captions, as torch comes           97                   2                     2
+#                         GOMP_SPINCOUNT=1000      24                  57                    58
+# `python -m benchmarks.busy` measures anew; benchmarks/README.md says what else was tried.
+if "OMP_WAIT_POLICY" not in os.environ and others_compute():  # that says how threads wait, too, and would lose
     _environment |= {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 # torch asks which cores it may run on, but not for a quota of time in them. (Where there is none, torch's own choice
 # is better: of cores that run two threads each it takes one.)

@@ -71,6 +71,28 @@ def usable_cores(root: Path = Path("/")) -> int:
     return max(1, min([visible_cores(), *map(math.ceil, _cpu_quotas(root))]))
 
 
+def others_compute(root: Path = Path("/")) -> bool:
+    """Whether other programs compute now, so many that some core has to serve both them and a thread of torch.
+
+    Linux tells how many threads run at this moment; five looks within 20 ms make sure that it is no passing one.
+    Elsewhere the load of the last minute has to do.
+    """
+    siblings = root / "sys/devices/system/cpu/cpu0/topology/thread_siblings_list"
+    try:
+        looks = []
+        for _ in range(5):
+            time.sleep(0.004)
+            running, _ = (root / "proc/loadavg").read_text().split()[3].split("/")
+            looks.append(int(running) - 1)  # without this one
+        others = statistics.median(looks)
+        threads_a_core = len(re.findall(r"\d+", siblings.read_text()))
+    except (OSError, ValueError, IndexError):
+        others = round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
+        threads_a_core = 1
+    ours = max(1, usable_cores(root) // max(1, threads_a_core))  # torch takes one thread a core
+    return ours > 1 and others > (os.cpu_count() or 1) - ours
+
+
 @cache
 def bf16_is_fast() -> bool:
     """Whether matrices are multiplied faster in bf16 than in fp32 on this CPU: measured, in about a tenth of a second.

@@ -72,10 +72,37 @@ import multimodal
 print(*(os.environ.get(name) for name in {sorted(OURS)}), "torch" in sys.modules, "numpy" in sys.modules)"""
 
 
-def test_the_waiting_time_of_threads_is_set_without_importing_torch():
-    spin, block, threads, torch, numpy = run_python(SHOW)
+@pytest.mark.skipif(sys.platform != "linux" or hardware.visible_cores() < 2, reason="looks at /proc/loadavg")
+def test_threads_wait_less_while_others_compute_and_torch_is_not_imported():
+    with busy.neighbours([busy.LOOP] * os.cpu_count()):
+        spin, block, threads, torch, numpy = run_python(SHOW)
     assert (spin, block, torch, numpy) == ("1000", "0", "False", "False")
     assert threads == ("None" if hardware.usable_cores() == hardware.visible_cores() else str(hardware.usable_cores()))
+
+
+@pytest.mark.parametrize("running, cores, usable, siblings, expected", [
+    (1, 2, 2, "0", False), (2, 2, 2, "0", True), (9, 2, 2, "0", True),
+    (2, 8, 8, "0-1", False),  # torch takes four threads of eight: there is room for four others
+    (6, 8, 8, "0,4", True), (2, 64, 2, "0", False), (64, 64, 2, "0", True),
+    (9, 2, 1, "0", False)])  # one thread waits for no other
+def test_others_compute_if_there_are_more_of_them_than_cores_left(tmp_path, monkeypatch, running, cores, usable,
+                                                                  siblings, expected):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(usable)), raising=False)
+    root = folders(tmp_path, "", {})
+    (root / "proc/loadavg").write_text(f"0.10 0.20 0.30 {running}/812 4711\n")
+    siblings_of_first = root / "sys/devices/system/cpu/cpu0/topology/thread_siblings_list"
+    siblings_of_first.parent.mkdir(parents=True)
+    siblings_of_first.write_text(f"{siblings}\n")
+    assert hardware.others_compute(root) == expected
+
+
+def test_where_no_file_tells_the_load_of_the_last_minute_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(4)), raising=False)
+    for load, expected in ((0.2, False), (2.0, True)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0, 0), raising=False)
+        assert hardware.others_compute(tmp_path) == expected
 
 
 def test_what_the_reader_has_set_stays():
