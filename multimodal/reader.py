@@ -97,11 +97,8 @@ def embed_files(model, image_processor, paths: Iterable[str | Path],
         done = [embed(*batch) for batch in read_ahead(paths, image_processor, batch_size, model.dtype)]
     else:
         # Each core takes batches of its own all the way, so that none waits for another, as they do where they share
-        # every matrix product. The batches are alike, so that all are busy until the end, and small: a core that has
-        # to do for other programs takes fewer, and the others wait for its last one no longer than that takes. (Six
-        # pictures of the small CLIP take no more CPU time than six out of eighteen: 6.6 and 7.9 ms each.)
-        each = max(math.ceil(len(paths) / (batch_size * threads)), min(8, math.ceil(len(paths) / (6 * threads))))
-        count = threads * each
+        # every matrix product; and the batches are alike, so that all are busy until the end.
+        count = threads * math.ceil(len(paths) / (batch_size * threads))
         batches = [paths[len(paths) * i // count:len(paths) * (i + 1) // count] for i in range(count)]
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             done = [batch for result in pool.map(read_and_embed, batches) for batch in _without_damaged(*result)]
