@@ -115,8 +115,9 @@ lesson.record("pictures_per_second", rates)
 low, median, high = np.array(list(rates.values())).T  # (1 + sizes,) each, one call a picture first
 best = median.argmax()
 enough = [name for name, rate in zip(rates, high) if rate >= low[best]][0]  # no slower than the best, as far as we know
+more = "are the fastest tried" if enough == list(rates)[-1] else "and more: no difference beyond the noise"
 figure = figures.lines(sizes, {"one call of encode": median[1:]}, f"{median[best]:.0f} pictures/s at best, "
-                       f"{median[best] / median[0]:.1f} times one call a picture; from {enough} on no gain is certain",
+                       f"{median[best] / median[0]:.1f} times one call a picture; {enough} {more}",
                        "batch size", f"pictures per second on {choice.device} (median, quartiles)", logarithmic=True,
                        reference=("one call a picture", median[0]))
 figure.axes[0].fill_between(sizes, low[1:], high[1:], alpha=0.25)
