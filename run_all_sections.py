@@ -22,7 +22,6 @@ import tempfile
 import textwrap
 import threading
 import time
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +58,7 @@ def selection(text: str) -> list[int]:
         UserError: `text` names something else than existing sections.
     """
     numbers = set()
-    plain = unicodedata.normalize("NFKC", words.readable(text)).lower()  # a Chinese keyboard types １－３，５
-    plain = re.sub(r"\s", "", plain).translate(str.maketrans("、。~‐–—", ",.----"))
+    plain = re.sub(r"\s", "", words.narrow(words.readable(text)).lower()).translate(str.maketrans("、。~‐–—", ",.----"))
     for part in ("1-6" if plain == "all" else plain).split(","):
         match = re.fullmatch(r"(?:9\.)?([1-6])(?:-(?:9\.)?([1-6]))?", part)
         if not match or (match[2] and match[2] < match[1]):
@@ -210,7 +208,7 @@ def menu(options: argparse.Namespace) -> int:
             return status
         try:
             answer = input("\nWhich (such as 3, 1-3, 2,4-6, all; q leaves)? ").strip()
-            if unicodedata.normalize("NFKC", answer).lower() in ("q", "quit", "exit"):
+            if words.narrow(answer).lower() in ("q", "quit", "exit"):
                 return status
             status = max(status, run(selection(answer), options))
         except EOFError:

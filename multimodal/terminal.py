@@ -3,7 +3,6 @@
 import errno
 import io
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -48,7 +47,7 @@ def converse(answer: Callable[[str, list[tuple[str, str]]], str]) -> list[tuple[
             question = words.readable(input("You: ")).strip()
         except (EOFError, RuntimeError, OSError):  # the end of the input, or there is none
             break
-        if unicodedata.normalize("NFKC", question).lower().strip(" .!。！") in GOODBYES:
+        if words.narrow(question).lower().strip(" .!。") in GOODBYES:
             break
         try:
             if question:

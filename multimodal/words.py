@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from unicodedata import east_asian_width, normalize
 
 
 def article(words: str) -> str:
@@ -47,6 +48,12 @@ def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 codecs.register_error("multimodal.readable", _replace)
+
+
+def narrow(text: str) -> str:
+    """A text with its full-width letters, digits and signs as ordinary ones: a Chinese keyboard types １－３，５."""
+    return "".join(normalize("NFKC", character) if east_asian_width(character) == "F" else character
+                   for character in text)
 
 
 def wrap(text: str, width: int, most: int = 6) -> list[str]:

@@ -156,7 +156,7 @@ def table_of(output: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize(("arguments", "numbers"), [
     ([], [1, 2, 3, 4, 5, 6]), (["all"], [1, 2, 3, 4, 5, 6]), (["3"], [3]), (["9.3"], [3]), (["1-3"], [1, 2, 3]),
     (["9.1-9.3"], [1, 2, 3]), (["9.5-6"], [5, 6]), (["2,4-6"], [2, 4, 5, 6]), (["2, 4"], [2, 4]),
-    (["6,1-2,2,9.1"], [1, 2, 6]), (["4-4"], [4]),
+    (["6,1-2,2,9.1"], [1, 2, 6]), (["4-4"], [4]), (["１－３"], [1, 2, 3]), (["２，４、6"], [2, 4, 6]), (["1–2"], [1, 2]),
 ])
 def test_the_selected_sections_run_once_in_order(chapter, arguments, numbers):
     run = chapter.run(*arguments)

@@ -636,8 +636,11 @@ def test_a_pickle_runs_no_code(tmp_path):
 
     (tmp_path / "config.json").write_bytes((CHECKPOINTS / "clip/config.json").read_bytes())
     torch.save({"weight": Smuggled()}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+    weights.watch_loading()
+    with pytest.raises(UserError, match="cannot be loaded") as error:
         CLIPModel.from_pretrained(tmp_path)
+    assert isinstance(error.value.__cause__, pickle.UnpicklingError)
+    assert "Weights only load failed" in str(error.value.__cause__)
     assert not (tmp_path / "smuggled").exists()
 
 
