@@ -124,7 +124,7 @@ def check_loaded(model, path: str | Path, found: dict | None = None) -> None:
     """See to it that a model runs on the weights of its files and on nothing else.
 
     transformers fills what a file lacks with random numbers and goes on, and a download that was interrupted may have
-    left zeros. Each number is looked at once: 0.1 s for CLIP ViT-B/32 and 1.4 s for BLIP-2 in BF16 on two cores.
+    left zeros. Each number is looked at once; with that, loading CLIP ViT-B/32 took 0.5 s in FP32 on two cores.
 
     Args:
         model: Any torch module.
