@@ -136,22 +136,6 @@ def overlay(image: Image.Image, heat: np.ndarray) -> np.ndarray:
         + picture * 0.25 * smooth
 
 
-def map_rows(images: list[Image.Image], maps: list[list[np.ndarray]], names: list[list[str]], title: str) -> Figure:
-    """One row a picture: the picture, then the same picture under each of its maps."""
-    columns = 1 + max(len(row) for row in maps)
-    figure, grid = plt.subplots(len(images), columns, figsize=(2.2 * columns, 2.45 * len(images) + 0.5),
-                                layout="constrained", squeeze=False)
-    for row, image, heats, titles in zip(grid, images, maps, names):
-        for axes in row:
-            axes.set_axis_off()
-        row[0].imshow(thumbnail(image, 320))
-        for axes, heat, name in zip(row[1:], heats, titles):
-            axes.imshow(np.clip(overlay(image, heat), 0, 1))
-            axes.set_title(wrap(name, 26), fontsize=9, fontweight="normal", loc="center")
-    give_title(figure, title)
-    return figure
-
-
 def lines(x: list, series: dict[str, list[float]], title: str, xlabel: str, ylabel: str, logarithmic: bool = False,
           reference: tuple[str, float] | None = None) -> Figure:
     """Curves with markers over the same x values; a reference is a dashed horizontal line with a name."""
